@@ -1,0 +1,1 @@
+"""Programs and libraries that talk to speakrs-stream."""

@@ -1,0 +1,1 @@
+"""From a window and its local speakers to one embedding each."""

@@ -1,0 +1,1 @@
+"""Runtimes that run networks; the only files that import one."""

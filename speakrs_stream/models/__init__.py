@@ -1,0 +1,1 @@
+"""Model bundles: what they hold, where they come from."""
