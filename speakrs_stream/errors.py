@@ -17,6 +17,10 @@ SpeakrsError
 │   └── SnapshotMismatch          saved by another bundle, configuration or version, or damaged
 ├── FormatError                   a transcript, RTTM or archive that cannot be read
 ├── OutputError                   a result cannot be written
+├── QueueError                    a background queue cannot take a job or finish it
+│   ├── QueueFull                 no room, and the caller did not want to wait
+│   ├── QueueClosed               a job was handed to a queue that is closed
+│   └── WorkerDied                the thread that worked on a job is gone
 └── Cancelled                     the caller asked to stop
 
 Each message says what is wrong and what to do about it.
@@ -106,6 +110,22 @@ class FormatError(SpeakrsError):
 
 class OutputError(SpeakrsError):
     """A result cannot be written."""
+
+
+class QueueError(SpeakrsError):
+    """A background queue cannot take a job or finish it."""
+
+
+class QueueFull(QueueError):
+    """As many jobs wait as the queue holds; wait, or submit with `block=True`."""
+
+
+class QueueClosed(QueueError):
+    """A job was handed to a queue that is closed."""
+
+
+class WorkerDied(QueueError):
+    """The thread that worked on a job is gone; the job was not finished."""
 
 
 class Cancelled(SpeakrsError):
