@@ -1,8 +1,8 @@
 """Many recordings in the background: a bounded queue in front of one engine.
 
-Jobs wait in a queue of fixed capacity, one or more threads run them, and finished jobs come out in the order they
-finish. A file that cannot be diarized fails alone: its error travels in its job. Nothing that was submitted is ever
-lost: every job comes out exactly once, done, failed or cancelled.
+Jobs wait in a queue of fixed capacity, one or more threads run them, and finished jobs come out in the order
+they finish. A file that cannot be diarized fails alone: its error travels in its job. Nothing submitted is
+ever lost: every job comes out exactly once, done, failed or cancelled.
 
     with DiarizationQueue(Engine()) as queue:
         for path in paths:
@@ -135,8 +135,8 @@ class Job:
     def cancel(self) -> bool:
         """Ask for the job to stop; true when it had not ended yet.
 
-        A waiting job is cancelled at once, a running one at the engine's next look. Either way it still comes out
-        of the queue, with `Cancelled` as its error, unless the engine had finished before it looked.
+        A waiting job is cancelled at once, a running one at the engine's next look. Either way it still comes
+        out of the queue, with `Cancelled` as its error, unless the engine had finished before it looked.
         """
         return self._queue._cancel(self)
 
@@ -154,7 +154,7 @@ class Job:
 
 
 class DiarizationQueue:
-    """A bounded queue of recordings in front of one engine, worked off by threads. Safe to use from any thread.
+    """A bounded queue of recordings in front of one engine, worked off by threads; usable from any thread.
 
     engine: what diarizes; with more than one worker its `diarize` is called from several threads at once
     workers: threads; each holds the memory of one recording in progress
@@ -178,7 +178,9 @@ class DiarizationQueue:
         self._closed = False
         self._death: BaseException | None = None
         self._alive = workers
-        self._threads = [Thread(target=self._work, name=f"diarization-{i}", daemon=True) for i in range(workers)]
+        self._threads = [
+            Thread(target=self._work, name=f"diarization-{i}", daemon=True) for i in range(workers)
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -247,8 +249,8 @@ class DiarizationQueue:
     def take(self, timeout: float | None = None) -> Job | None:
         """The job that finished first among those not taken yet; waits for one, at most `timeout` seconds.
 
-        None when the queue is closed and every job has been taken. Raises `TimeoutError` when the time is over.
-        For a consumer that runs beside the submitting thread; a plain loop over the queue is enough otherwise.
+        None when the queue is closed and every job has been taken. Raises `TimeoutError` when the time is
+        over. For a consumer beside the submitting thread; a plain loop over the queue is enough otherwise.
         """
         with self._changed:
             ready = self._changed.wait_for(
@@ -307,8 +309,6 @@ class DiarizationQueue:
         with self._changed:
             return QueueStatistics(len(self._waiting), len(self._running), len(self._finished), self._alive)
 
-    # ── called by Job ────────────────────────────────────────────────────────────────────────────────────────
-
     def _cancel(self, job: Job) -> bool:
         with self._changed:
             if job._state.final:
@@ -323,8 +323,6 @@ class DiarizationQueue:
         with self._changed:
             if not self._changed.wait_for(lambda: job._state.final, timeout):
                 raise TimeoutError(f"{job.name} is not finished after {timeout} s")
-
-    # ── workers ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _work(self) -> None:
         try:
@@ -399,7 +397,6 @@ class DiarizationQueue:
             if self._alive == 0:
                 while self._waiting:
                     job = self._waiting.popleft()
-                    self._end(
-                        job, JobState.FAILED, error=WorkerDied(f"{job.name}: no worker is left after {death!r}")
-                    )
+                    orphaned = WorkerDied(f"{job.name}: no worker is left after {death!r}")
+                    self._end(job, JobState.FAILED, error=orphaned)
             self._changed.notify_all()
