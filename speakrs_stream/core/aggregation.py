@@ -1,0 +1,82 @@
+"""Overlap-add of windows onto the global frame grid: how many speak at once, and who has how many votes.
+
+Plain averaging and summing; this pipeline uses no Hamming window and no warm-up margins.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speakrs_stream.core.arrays import U8, Array, Tape
+from speakrs_stream.core.grid import FRAMES_PER_WINDOW, nearest_frame, total_frames
+
+UNASSIGNED = -2
+"""Cluster of a local speaker that stands for nobody."""
+
+
+class SpeakerCount:
+    """How many people speak in each global frame, updated as windows arrive.
+
+    A frame's count is the mean over the windows that cover it of their number of active local speakers, rounded
+    with ties to even. It is settled once no later window reaches the frame.
+    """
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        self.windows = 0
+        self._sums = Tape((), np.int16)
+        self._covers = Tape((), np.int16)
+
+    def push(self, activations: U8) -> None:
+        """Add the next window's activity (589, 3) of 0 and 1."""
+        start = nearest_frame(self.windows * self.step)
+        end = start + len(activations)
+        missing = end - self._sums.end
+        if missing > 0:
+            self._sums.append(np.zeros(missing, np.int16))
+            self._covers.append(np.zeros(missing, np.int16))
+        self._sums.get(start, end)[:] += activations.sum(axis=1, dtype=np.int16)
+        self._covers.get(start, end)[:] += 1
+        self.windows += 1
+
+    @property
+    def settled(self) -> int:
+        """Global frame before which no count will change any more."""
+        return nearest_frame(self.windows * self.step)
+
+    def counts(self, start: int, end: int) -> U8:
+        """Counts of frames start..end as they stand, (frames,) uint8; 0 where no window reaches."""
+        have = min(end, self._sums.end)
+        counts = np.zeros(end - start, np.uint8)
+        if have > start:
+            sums, covers = self._sums.get(start, have), self._covers.get(start, have)
+            counts[: have - start] = np.rint(sums / np.maximum(covers, 1)).astype(np.uint8)
+        return counts
+
+    def finish(self) -> U8:
+        """Counts of the whole grid, (frames,) uint8."""
+        return self.counts(0, total_frames(self.windows, self.step))
+
+
+def votes(activations: U8, clusters: Array, width: int) -> NDArray[np.uint8]:
+    """One window's activity by cluster: (frames, 3) and (3,) -> (frames, width), the larger where two share one."""
+    out = np.zeros((len(activations), width), np.uint8)
+    for local, cluster in enumerate(clusters):
+        if cluster >= 0:
+            np.maximum(out[:, cluster], activations[:, local], out=out[:, cluster])
+    return out
+
+
+def add_votes(totals: Array, first: int, step: int, activations: U8, clusters: Array, start: int = 0) -> None:
+    """Add windows' votes to `totals`, whose row 0 is global frame `start`.
+
+    totals: (frames, K) integer, changed in place; activations: (windows, 589, 3); clusters: (windows, 3);
+    first: index of the first of these windows. Rows outside `totals` are left out.
+    """
+    width = totals.shape[1]
+    for number, (window, who) in enumerate(zip(activations, clusters, strict=True)):
+        at = nearest_frame((first + number) * step) - start
+        low, high = max(at, 0), min(at + FRAMES_PER_WINDOW, len(totals))
+        if low < high:
+            totals[low:high] += votes(window, who, width)[low - at : high - at]

@@ -1,0 +1,50 @@
+"""Which speaker each local speaker of each window is."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from speakrs_stream.core.aggregation import UNASSIGNED
+from speakrs_stream.core.arrays import F64, I64, Array
+from speakrs_stream.core.clustering.plda import unit
+
+
+def scores(embeddings: Array, centroids: Array) -> F64:
+    """1 + cosine similarity, 0 to 2: (windows, 3, D) against (K, D) -> (windows, 3, K); NaN where an embedding is."""
+    a = unit(np.asarray(embeddings, np.float64))
+    b = unit(np.asarray(centroids, np.float64))
+    return np.asarray(1.0 + a @ b.T)
+
+
+def constrained(score: F64, active: Array) -> I64:
+    """Different local speakers of a window get different clusters, so that the sum of scores is largest.
+
+    score: (windows, 3, K), NaN allowed; active: (windows, 3) bool. Returns (windows, 3) cluster numbers, UNASSIGNED
+    for the inactive and for those left over when more speak than there are clusters. Missing scores count as the
+    smallest one seen, as in pyannote.
+    """
+    windows, local = active.shape
+    out = np.full((windows, local), UNASSIGNED, np.int64)
+    finite = score[np.isfinite(score)]
+    low = float(finite.min()) if len(finite) else 0.0
+    filled = np.where(active[:, :, None], score, low - 1.0)
+    filled = np.where(np.isfinite(filled), filled, low)
+    # where every active row has its own best cluster, that is the optimum: no solver needed
+    best = filled.argmax(axis=2)
+    best = np.where(active, best, -1 - np.arange(local))
+    ordered = np.sort(best, axis=1)
+    easy = (ordered[:, 1:] != ordered[:, :-1]).all(axis=1)
+    out[easy] = np.where(active[easy], best[easy], UNASSIGNED)
+    for window in np.flatnonzero(~easy):
+        rows, columns = linear_sum_assignment(filled[window], maximize=True)
+        out[window, rows] = columns
+    out[~np.asarray(active, bool)] = UNASSIGNED
+    return out
+
+
+def unconstrained(score: F64, active: Array) -> I64:
+    """Each local speaker gets its best cluster, even if two share it; shapes as `constrained`."""
+    finite = score[np.isfinite(score)]
+    filled = np.where(np.isfinite(score), score, float(finite.min()) if len(finite) else 0.0)
+    return np.where(active, filled.argmax(axis=2), UNASSIGNED)

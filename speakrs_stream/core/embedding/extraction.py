@@ -1,0 +1,252 @@
+"""Which local speakers of which windows get an embedding, and the questions that takes.
+
+Three layouts of embedding network are known (see `EmbeddingLayout`). They differ in what is asked; what a window
+ends up with is the same: one embedding per active local speaker.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from speakrs_stream.core.arrays import F32, U8, Array
+from speakrs_stream.core.embedding.fbank import FBANK_PER_WINDOW, HOP, Fbank
+from speakrs_stream.core.embedding.pooling import clean_masks, pool, resample_centred, resample_nearest
+from speakrs_stream.core.jobs import Model
+from speakrs_stream.core.powerset import LOCAL_SPEAKERS
+from speakrs_stream.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingLayout:
+    """How a bundle's embedding network is cut and which features it takes."""
+
+    kind: Literal["split", "multimask"]
+    """`split`: trunk and head with our pooling between; `multimask`: one network with three masks."""
+    dimension: int
+    """Numbers in one embedding, D."""
+    window_mean: bool
+    """Whether the window's mean is subtracted from its filter bank."""
+    stride: int = 8
+    """Filter-bank frames between two trunk features."""
+    receptive_field: int = 0
+    """Filter-bank frames one trunk feature sees; 0 for a padded trunk, which has ceil(T / stride) features."""
+
+    def __post_init__(self) -> None:
+        if self.kind == "split" and not self.padded:
+            if self.window_mean:
+                raise ConfigError("an unpadded trunk is shared by windows and cannot use a window's mean")
+            if self.receptive_field > FBANK_PER_WINDOW:
+                raise ConfigError(f"a trunk that sees {self.receptive_field} frames does not fit into a window")
+
+    @property
+    def padded(self) -> bool:
+        """Whether the trunk pads in time, so that its features depend on where a window begins."""
+        return self.receptive_field == 0
+
+    @property
+    def shared(self) -> bool:
+        """Whether neighbouring windows can use the same trunk features."""
+        return self.kind == "split" and not self.padded
+
+    @property
+    def features_per_window(self) -> int:
+        """Trunk features of a whole window."""
+        return self.feature_count(FBANK_PER_WINDOW)
+
+    def feature_count(self, fbank_frames: int) -> int:
+        """Trunk features that `fbank_frames` filter-bank frames give."""
+        if self.padded:
+            return -(-fbank_frames // self.stride)
+        return max(0, (fbank_frames - self.receptive_field) // self.stride + 1)
+
+
+@dataclass(slots=True, eq=False)
+class _Window:
+    """A window whose embeddings are being made."""
+
+    masks: F32
+    """(3, 589) frames that speak for each local speaker."""
+    embeddings: F32
+    """(3, D), NaN until answered."""
+    waiting: set[int] = field(default_factory=set)
+    """Trunk chunks (shared trunk) not yet answered."""
+    heads: set[int] = field(default_factory=set)
+    """Local speakers whose embedding is asked for."""
+    done: bool = False
+    """Whether nothing more is to come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to ask, and about what: the core's side of a `Job`."""
+
+    model: Model
+    """Which network."""
+    about: tuple[int, int]
+    """segmentation, multimask: (window, 0) · trunk: (window or chunk, 0) · head: (window, local speaker)."""
+
+
+class Extraction:
+    """Embeddings of windows as their activities become known."""
+
+    def __init__(self, layout: EmbeddingLayout, step: int) -> None:
+        self.layout = layout
+        self.step = step
+        self._unit = step // HOP  # filter-bank frames between windows, and in a chunk of shared trunk features
+        if layout.shared and self._unit % layout.stride:
+            raise ConfigError(f"this bundle's step must be a multiple of {layout.stride * HOP} samples, got {step}")
+        self.fbank = Fbank()
+        self._windows: dict[int, _Window] = {}
+        self._chunks: dict[int, F32 | None] = {}  # shared trunk: features by chunk, None while asked for
+        self._pooled: dict[tuple[int, int], F32] = {}  # statistics waiting for the head's answer
+
+    # -- what is asked ---------------------------------------------------------------------------------------
+
+    def push(self, window: int, activations: U8) -> list[Question]:
+        """Take a window's activity (589, 3); return the questions its embeddings take, none if nobody speaks."""
+        masks = clean_masks(activations)
+        if not masks.any():
+            return []
+        empty = np.full((LOCAL_SPEAKERS, self.layout.dimension), np.nan, np.float32)
+        state = self._windows[window] = _Window(masks, empty)
+        if self.layout.kind == "multimask":
+            return [Question("multimask", (window, 0))]
+        if not self.layout.shared:
+            return [Question("trunk", (window, 0))]
+        new = []
+        for chunk in self._needed_chunks(window, masks):
+            if chunk not in self._chunks:
+                self._chunks[chunk] = None
+                new.append(Question("trunk", (chunk, 0)))
+            if self._chunks[chunk] is None:
+                state.waiting.add(chunk)
+        return new if state.waiting else self._pool_shared(window)
+
+    def inputs(self, question: Question) -> dict[str, Array]:
+        """Arrays of a question; can be made again at any time until it is answered."""
+        number, local = question.about
+        match question.model:
+            case "multimask":
+                return {"fbank": self._window_fbank(number), "masks": self._windows[number].masks}
+            case "trunk":
+                if not self.layout.shared:
+                    return {"fbank": self._window_fbank(number)}
+                low, high = self._chunk_range(number)
+                stride = self.layout.stride
+                rows = self.fbank.frames.get(low * stride, (high - 1) * stride + self.layout.receptive_field)
+                return {"fbank": rows.copy()}
+            case "head":
+                return {"statistics": self._pooled[number, local]}
+        raise AssertionError(question)
+
+    def resolve(self, question: Question, output: Array) -> list[Question]:
+        """Take an answer; return the questions it leads to."""
+        number, local = question.about
+        if question.model == "multimask":
+            window = self._windows[number]
+            spoken = window.masks.any(axis=1)
+            window.embeddings[spoken] = output[spoken]
+            window.done = True
+            return []
+        if question.model == "head":
+            window = self._windows[number]
+            window.embeddings[local] = output
+            window.heads.discard(local)
+            window.done = not window.heads
+            del self._pooled[number, local]
+            return []
+        if not self.layout.shared:
+            window = self._windows[number]
+            return self._ask_heads(number, pool(output, resample_nearest(window.masks, len(output))))
+        self._chunks[number] = np.ascontiguousarray(output, np.float32)
+        asked: list[Question] = []
+        for index, state in list(self._windows.items()):
+            if number in state.waiting:
+                state.waiting.discard(number)
+                if not state.waiting:
+                    asked += self._pool_shared(index)
+        return asked
+
+    def pending(self, window: int) -> bool:
+        """Whether a window's embeddings are still being made."""
+        state = self._windows.get(window)
+        return state is not None and not state.done
+
+    def take(self, window: int) -> F32:
+        """Embeddings (3, D) of a window whose questions are all answered."""
+        state = self._windows.pop(window, None)
+        if state is None:
+            return np.full((LOCAL_SPEAKERS, self.layout.dimension), np.nan, np.float32)
+        return state.embeddings
+
+    def forget(self, first_window: int) -> None:
+        """Drop what no window from `first_window` on can need."""
+        first = first_window * self.step // HOP
+        self.fbank.forget(first)
+        if self.layout.shared:
+            feature = first // self.layout.stride
+            for chunk in [chunk for chunk in self._chunks if self._chunk_range(chunk)[1] <= feature]:
+                del self._chunks[chunk]
+
+    # -- how -------------------------------------------------------------------------------------------------
+
+    def _window_fbank(self, window: int) -> F32:
+        first = window * self.step // HOP
+        rows = self.fbank.frames.get(first, first + FBANK_PER_WINDOW)
+        if self.layout.window_mean:
+            return np.asarray(rows - rows.mean(axis=0, dtype=np.float64), np.float32)
+        return rows.copy()
+
+    def _chunk_range(self, chunk: int) -> tuple[int, int]:
+        """Trunk features of a chunk: those completed by one more step of audio, so that every window ends with one.
+
+        Chunks are fixed by position alone, so features do not depend on how the audio was chopped.
+        """
+        unit = self._unit
+        end = FBANK_PER_WINDOW % unit + chunk * unit
+        return self.layout.feature_count(end - unit), self.layout.feature_count(end)
+
+    def _feature_range(self, window: int) -> tuple[int, int]:
+        first = window * self.step // (HOP * self.layout.stride)
+        return first, first + self.layout.features_per_window
+
+    def _needed_chunks(self, window: int, masks: F32) -> list[int]:
+        first, _ = self._feature_range(window)
+        spoken = np.flatnonzero(self._shared_weights(masks).any(axis=0)) + first
+        return sorted({self._chunk_of(int(feature)) for feature in spoken})
+
+    def _chunk_of(self, feature: int) -> int:
+        needed = feature * self.layout.stride + self.layout.receptive_field  # filter-bank frames
+        return max(0, -(-(needed - FBANK_PER_WINDOW % self._unit) // self._unit))
+
+    def _shared_weights(self, masks: F32) -> F32:
+        layout = self.layout
+        return resample_centred(masks, layout.features_per_window, layout.stride, (layout.receptive_field - 1) // 2)
+
+    def _pool_shared(self, window: int) -> list[Question]:
+        first, last = self._feature_range(window)
+        weights = self._shared_weights(self._windows[window].masks)
+        features: F32 | None = None
+        for chunk in self._needed_chunks(window, self._windows[window].masks):
+            rows = self._chunks[chunk]
+            assert rows is not None
+            if features is None:
+                features = np.zeros((last - first, rows.shape[1]), np.float32)
+            low, high = self._chunk_range(chunk)
+            start, end = max(low, first), min(high, last)
+            features[start - first : end - first] = rows[start - low : end - low]
+        if features is None:  # speech only where no whole feature lies
+            self._windows[window].done = True
+            return []
+        return self._ask_heads(window, pool(features, weights))
+
+    def _ask_heads(self, window: int, statistics: F32) -> list[Question]:
+        state = self._windows[window]
+        for local in np.flatnonzero(np.isfinite(statistics).all(axis=1)):
+            self._pooled[window, int(local)] = statistics[local]
+            state.heads.add(int(local))
+        state.done = not state.heads
+        return [Question("head", (window, local)) for local in sorted(state.heads)]

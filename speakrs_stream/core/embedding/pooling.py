@@ -1,0 +1,70 @@
+"""Mean and deviation of trunk features under each local speaker's activity.
+
+TSTP pooling of WeSpeaker (Wang et al., ICASSP 2023) with weights, as pyannote.audio's StatsPool computes it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from speakrs_stream.core.arrays import F32, F64, U8
+from speakrs_stream.core.embedding.fbank import FRAME, HOP
+from speakrs_stream.core.grid import FRAME_MIDDLE, FRAME_STEP
+
+MIN_VARIANCE = 1e-10
+
+
+def clean_masks(activations: U8, min_frames: int = 2) -> F32:
+    """Frames that speak for each local speaker: alone if that is more than `min_frames`, else all of its speech.
+
+    activations: (589, 3) of 0 and 1; returns (3, 589) float32. 2 is ceil(589 * 400 / 160000): the embedding network's
+    smallest input as a share of the window.
+    """
+    full = activations.T.astype(np.float32)
+    clean = full * (activations.sum(axis=1) < 2)
+    enough = clean.sum(axis=1) > min_frames
+    return np.where(enough[:, None], clean, full)
+
+
+def clean_frames(activations: U8) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Frames in which each local speaker is the only one, (3,)."""
+    alone = activations.sum(axis=1) == 1
+    return np.asarray((activations * alone[:, None]).sum(axis=0), np.int64)
+
+
+def resample_nearest(masks: F32, frames: int) -> F32:
+    """Masks (3, 589) on the grid of a padded trunk, (3, frames): nearest neighbour as torch's interpolate does it."""
+    index = np.arange(frames) * masks.shape[1] // frames
+    return masks[:, index]
+
+
+def resample_centred(masks: F32, count: int, stride: int, offset: int) -> F32:
+    """Masks (3, 589) at the centres of `count` features of an unpadded trunk, (3, count).
+
+    Feature j is centred on filter-bank frame `offset + j * stride`, whose middle is 200 samples after its start.
+    """
+    centres = (offset + np.arange(count) * stride) * HOP + FRAME // 2
+    index = np.clip(np.rint((centres - FRAME_MIDDLE) / FRAME_STEP).astype(int), 0, masks.shape[1] - 1)
+    return masks[:, index]
+
+
+def pool(features: F32, weights: F32) -> F32:
+    """Weighted mean and standard deviation of trunk features, one row per local speaker.
+
+    features: (time, channels) float32
+    weights:  (speakers, time) float32, 0 to 1; a row of zeros gives NaN, which clustering skips
+    returns:  (speakers, 2 * channels) float32
+    """
+    x: F64 = features.astype(np.float64)
+    w: F64 = weights.astype(np.float64)
+    total = w.sum(axis=1, keepdims=True) + 1e-8
+    mean = (w @ x) / total
+    # the variance around each speaker's own mean, without a (speakers, time, channels) temporary
+    centred = x - x.mean(axis=0)
+    shift = mean - x.mean(axis=0)
+    second = (w @ (centred * centred)) - 2 * shift * (w @ centred) + shift * shift * w.sum(axis=1, keepdims=True)
+    divisor = total - (w * w).sum(axis=1, keepdims=True) / total + 1e-8
+    deviation = np.sqrt(np.maximum(second / divisor, MIN_VARIANCE))
+    out = np.concatenate([mean, deviation], axis=1).astype(np.float32)
+    out[w.sum(axis=1) == 0] = np.nan
+    return out

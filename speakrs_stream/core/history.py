@@ -1,0 +1,88 @@
+"""What is kept of every window: activity as bits, one embedding per local speaker. 3.3 KB a window at 256 numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from speakrs_stream.core.arrays import F32, I64, U8, Array, Tape
+from speakrs_stream.core.embedding.pooling import clean_frames
+from speakrs_stream.core.grid import FRAMES_PER_WINDOW
+from speakrs_stream.core.powerset import LOCAL_SPEAKERS, pack, unpack
+
+PACKED = (FRAMES_PER_WINDOW * LOCAL_SPEAKERS + 7) // 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowResult:
+    """What the networks said about one window."""
+
+    index: int
+    """Number of the window; it starts at sample `index * step`."""
+    activations: U8
+    """(589, 3) of 0 and 1."""
+    embeddings: F32
+    """(3, D); NaN for a local speaker without one."""
+
+
+class History:
+    """Every window so far, in order."""
+
+    def __init__(self, dimension: int) -> None:
+        self.dimension = dimension
+        self._packed = Tape((PACKED,), np.uint8)
+        self._embeddings = Tape((LOCAL_SPEAKERS, dimension), np.float32)
+        self._clean = Tape((LOCAL_SPEAKERS,), np.int16)
+        self._active = Tape((LOCAL_SPEAKERS,), np.int16)
+
+    def __len__(self) -> int:
+        return self._packed.end
+
+    def push(self, window: WindowResult) -> None:
+        """Keep the next window."""
+        if window.index != len(self):
+            raise ValueError(f"window {window.index} came where {len(self)} was expected")
+        self._packed.append(pack(window.activations)[None])
+        self._embeddings.append(window.embeddings[None])
+        self._clean.append(clean_frames(window.activations)[None])
+        self._active.append(window.activations.sum(axis=0, dtype=np.int16)[None])
+
+    def activations(self, start: int, end: int) -> U8:
+        """Activity of windows start..end, (windows, 589, 3)."""
+        return unpack(self._packed.get(start, end))
+
+    @property
+    def embeddings(self) -> F32:
+        """(windows, 3, D), a view."""
+        return self._embeddings.all()
+
+    @property
+    def clean(self) -> Array:
+        """Frames in which each local speaker speaks alone, (windows, 3), a view."""
+        return self._clean.all()
+
+    @property
+    def active(self) -> Array:
+        """Frames in which each local speaker speaks, (windows, 3), a view."""
+        return self._active.all()
+
+    def state(self) -> dict[str, Array]:
+        """Plain arrays from which `restore` makes an equal history."""
+        return {"packed": self._packed.all().copy(), "embeddings": self._embeddings.all().copy()}
+
+    def restore(self, state: dict[str, Array]) -> None:
+        """Take over windows saved by `state`; only an empty history may."""
+        for index, (packed, embeddings) in enumerate(zip(state["packed"], state["embeddings"], strict=True)):
+            self.push(WindowResult(index, unpack(packed), embeddings))
+
+
+def training_items(history: History, min_clean_ratio: float) -> tuple[I64, I64]:
+    """Windows and local speakers whose embeddings may shape the clustering, window by window.
+
+    Finite embeddings of local speakers that speak alone in at least `min_clean_ratio` of the window.
+    """
+    finite = np.isfinite(history.embeddings).all(axis=2)
+    chosen = finite & (history.clean >= min_clean_ratio * FRAMES_PER_WINDOW)
+    window, local = np.nonzero(chosen)
+    return window.astype(np.int64), local.astype(np.int64)

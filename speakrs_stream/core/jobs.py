@@ -1,0 +1,26 @@
+"""What a session asks of a model. Whoever drives the session answers; see engine.py for the inline way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from speakrs_stream.core.arrays import Array
+
+Model = Literal["segmentation", "trunk", "head", "multimask"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """One inference, without batch axis, so that anybody can stack jobs of many streams."""
+
+    id: int
+    """Number of the question within its session."""
+
+    model: Model
+    """Which network is asked."""
+
+    inputs: Mapping[str, Array]
+    """segmentation: samples (160000,) · trunk: fbank (T, 80) · head: statistics (2C,) · multimask: fbank (998, 80)
+    and masks (3, 589). The answer is one array: (589, 7) · (T', C) · (D,) · (3, D)."""

@@ -1,0 +1,246 @@
+"""One stream: audio goes in, questions for the networks come out, answers go in, windows are settled in order.
+
+The session knows no model, clock, thread or file. `push` and `finish` take audio, `jobs` hands out what must be
+inferred now, `resolve` takes answers in any order and may raise new questions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from speakrs_stream.core import reconstruction
+from speakrs_stream.core.aggregation import SpeakerCount
+from speakrs_stream.core.arrays import F32, U8, Array, Tape
+from speakrs_stream.core.clustering.offline import Clustering, cluster
+from speakrs_stream.core.clustering.plda import Plda
+from speakrs_stream.core.config import PipelineConfig, SpeakerBounds
+from speakrs_stream.core.embedding.extraction import EmbeddingLayout, Extraction, Question
+from speakrs_stream.core.embedding.fbank import FRAME, HOP
+from speakrs_stream.core.grid import FRAMES_PER_WINDOW, WINDOW
+from speakrs_stream.core.history import History, WindowResult
+from speakrs_stream.core.jobs import Job
+from speakrs_stream.core.powerset import LOCAL_SPEAKERS, decode
+from speakrs_stream.core.reconstruction import CoreTurn
+from speakrs_stream.errors import SessionError, SessionFinished
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpeakerModel:
+    """What a session must know of a bundle: the shape of its embeddings and its PLDA."""
+
+    layout: EmbeddingLayout
+    """How the embedding network is cut."""
+    plda: Plda
+    """Tables that take embeddings to the space of VBx."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """Who spoke when, as the core sees it."""
+
+    turns: list[CoreTurn]
+    """Sorted; speakers numbered 0… (by first appearance, or by cluster with `parity`)."""
+    exclusive: list[CoreTurn]
+    """At most one speaker at a time, same numbers."""
+    embeddings: Array
+    """(speakers, D) mean raw embedding of each, NaN where there is none."""
+    samples: int
+    """Length of the audio."""
+    clustering: Clustering
+    """How it was found."""
+
+
+def window_count(samples: int, step: int) -> int:
+    """Windows of a finished recording: whole ones, and a padded one where audio is left over (pyannote's rule)."""
+    if samples <= 0:
+        return 0
+    whole = (samples - WINDOW) // step + 1 if samples >= WINDOW else 0
+    return whole + (samples < WINDOW or (samples - WINDOW) % step > 0)
+
+
+class Session:
+    """The pure state behind a stream or a recording."""
+
+    def __init__(self, config: PipelineConfig, model: SpeakerModel) -> None:
+        self.config = config
+        self.model = model
+        self.samples = 0
+        """Samples pushed so far, padding not counted."""
+        self.history = History(model.layout.dimension)
+        self.count = SpeakerCount(config.step)
+        self._audio = Tape()
+        self._extraction = Extraction(model.layout, config.step)
+        self._asked_windows = 0  # windows whose segmentation has been asked for
+        self._open: dict[int, U8 | None] = {}  # windows not settled -> their activity, None while asked for
+        self._in_flight: dict[int, Question] = {}
+        self._new: list[int] = []
+        self._next_id = 0
+        self._finished = False
+
+    # -- audio in --------------------------------------------------------------------------------------------
+
+    def push(self, samples: F32) -> None:
+        """Add mono samples (n,) float32 at 16 kHz in ±1."""
+        if self._finished:
+            raise SessionFinished("this stream has been finished; open a new one for more audio")
+        if samples.ndim != 1:
+            raise SessionError(f"push takes mono samples of shape (n,), got {samples.shape}")
+        self.samples += len(samples)
+        self._hear(np.asarray(samples, np.float32))
+
+    def finish(self) -> None:
+        """No more audio comes: ask for the padded last window."""
+        if self._finished:
+            return
+        self._finished = True
+        windows = window_count(self.samples, self.config.step)
+        if windows:
+            # the filter bank of the last window may look past it by less than a frame
+            missing = (windows - 1) * self.config.step + WINDOW - self.samples
+            self._hear(np.zeros(max(missing, 0) + FRAME - HOP, np.float32), windows)
+
+    def _hear(self, samples: F32, limit: int | None = None) -> None:
+        self._audio.append(samples)
+        self._extraction.fbank.push(samples)
+        step = self.config.step
+        while self._asked_windows * step + WINDOW <= self._audio.end and self._asked_windows != limit:
+            self._open[self._asked_windows] = None
+            self._ask(Question("segmentation", (self._asked_windows, 0)))
+            self._asked_windows += 1
+
+    # -- questions and answers -------------------------------------------------------------------------------
+
+    def _ask(self, question: Question) -> None:
+        self._in_flight[self._next_id] = question
+        self._new.append(self._next_id)
+        self._next_id += 1
+
+    def jobs(self) -> list[Job]:
+        """What must be inferred now and has not been handed out yet."""
+        new, self._new = self._new, []
+        return [Job(id_, self._in_flight[id_].model, self._inputs(self._in_flight[id_])) for id_ in new]
+
+    def _inputs(self, question: Question) -> dict[str, Array]:
+        if question.model == "segmentation":
+            start = question.about[0] * self.config.step
+            return {"samples": self._audio.get(start, start + WINDOW).copy()}
+        return self._extraction.inputs(question)
+
+    def resolve(self, job_id: int, output: Array) -> list[WindowResult]:
+        """Take a model's answer; return the windows it settled, in order."""
+        question = self._in_flight.pop(job_id, None)
+        if question is None:
+            raise SessionError(f"job {job_id} was never asked or is already answered")
+        if question.model == "segmentation":
+            window = question.about[0]
+            if output.shape != (FRAMES_PER_WINDOW, 7):
+                raise SessionError(f"segmentation gave {output.shape} where (589, 7) was expected")
+            activations = decode(output)  # (589, 3), local speakers
+            follow = self._extraction.push(window, activations)
+            self._open[window] = activations
+            self._drop_audio()
+        else:
+            follow = self._extraction.resolve(question, output)
+        for next_question in follow:
+            self._ask(next_question)
+        return self._settle()
+
+    def _drop_audio(self) -> None:
+        waiting = [window for window, activity in self._open.items() if activity is None]
+        first = min([*waiting, self._asked_windows])
+        self._audio.forget(min(first * self.config.step, self._audio.end))
+
+    def _settle(self) -> list[WindowResult]:
+        settled = []
+        while (activations := self._open.get(len(self.history))) is not None:
+            window = len(self.history)
+            if self._extraction.pending(window):
+                break
+            del self._open[window]
+            result = WindowResult(window, activations, self._extraction.take(window))
+            self.history.push(result)
+            self.count.push(activations)
+            settled.append(result)
+        if settled:
+            self._extraction.forget(len(self.history))
+        return settled
+
+    @property
+    def busy(self) -> bool:
+        """Whether answers are awaited."""
+        return bool(self._in_flight)
+
+    # -- the result ------------------------------------------------------------------------------------------
+
+    def outcome(self, bounds: SpeakerBounds | None = None) -> Outcome:
+        """Cluster everything heard and say who spoke when; needs `finish` and every answer."""
+        if not self._finished or self.busy:
+            raise SessionError("the result needs finish() and an answer to every job")
+        return outcome(self.history, self.count, self.model.plda, self.config, self.samples, bounds)
+
+
+def outcome(
+    history: History,
+    count: SpeakerCount,
+    plda: Plda,
+    config: PipelineConfig,
+    samples: int,
+    bounds: SpeakerBounds | None = None,
+) -> Outcome:
+    """Everything after the networks: clustering, reconstruction, turns."""
+    bounds = bounds or SpeakerBounds()
+    clustering = cluster(history, plda, config.clustering, bounds)
+    matrix, exclusive = frame_matrices(history, count, clustering, config, bounds)
+    turns = reconstruction.turns(matrix, config, samples)
+    single = reconstruction.turns(exclusive, config, samples)
+    order = sorted({t.speaker for t in turns}) if config.parity else reconstruction.by_appearance(turns)
+    order += [speaker for speaker in reconstruction.by_appearance(single) if speaker not in order]
+    number = {column: index for index, column in enumerate(order)}
+    centroids = np.full((len(order), history.dimension), np.nan)
+    for column, index in number.items():
+        if column < len(clustering.centroids):
+            centroids[index] = clustering.centroids[column]
+    return Outcome(
+        sorted(CoreTurn(t.span, number[t.speaker]) for t in turns),
+        sorted(CoreTurn(t.span, number[t.speaker]) for t in single),
+        centroids,
+        samples,
+        clustering,
+    )
+
+
+def frame_matrices(
+    history: History,
+    count: SpeakerCount,
+    clustering: Clustering,
+    config: PipelineConfig,
+    bounds: SpeakerBounds | None = None,
+) -> tuple[Array, Array]:
+    """Who speaks in each global frame, (T, K) of 0 and 1: overlapping, and with one speaker at most."""
+    counts = count.finish()
+    if bounds is not None and bounds.high is not None:
+        counts = np.minimum(counts, bounds.high).astype(np.uint8)
+    if not counts.any():
+        empty = np.zeros((len(counts), 0), np.uint8)
+        return empty, empty
+    totals = reconstruction.activation_votes(history, clustering.labels, len(clustering.centroids), config.step)
+    matrix = reconstruction.top_speakers(totals, counts, allow_silent=config.parity)
+    single = reconstruction.top_speakers(totals, np.minimum(counts, 1), allow_silent=config.parity)
+    return matrix, single
+
+
+def scripted_history(segmentation: Array, embeddings: Array, step: int) -> tuple[History, SpeakerCount]:
+    """History and counts of recorded network outputs, pushed window by window.
+
+    segmentation: (windows, 589, 3) of 0 and 1; embeddings: (windows, 3, D), NaN where there is none.
+    """
+    history, count = History(embeddings.shape[2]), SpeakerCount(step)
+    for index, (activations, rows) in enumerate(zip(segmentation, embeddings, strict=True)):
+        if activations.shape != (FRAMES_PER_WINDOW, LOCAL_SPEAKERS):
+            raise SessionError(f"window {index} is {activations.shape}, expected (589, 3)")
+        bits = (activations > 0.5).astype(np.uint8)
+        history.push(WindowResult(index, bits, np.asarray(rows, np.float32)))
+        count.push(bits)
+    return history, count
