@@ -1,0 +1,1 @@
+"""Measuring the project: quality, parity with recorded pipelines, and the material both need."""
