@@ -42,7 +42,7 @@ def mel_filters() -> F32:
 
     low, high = mel(np.array([LOW_HZ, SAMPLE_RATE / 2]))
     edges = np.linspace(low, high, MELS + 2)
-    bins = mel(np.arange(FFT // 2) * (SAMPLE_RATE / FFT))[:, None]
+    bins = mel(np.arange(FFT // 2, dtype=np.float64) * (SAMPLE_RATE / FFT))[:, None]
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
     up, down = (bins - left) / (centre - left), (right - bins) / (right - centre)
     filters = np.zeros((FFT // 2 + 1, MELS))

@@ -1,0 +1,166 @@
+"""Folding events into what is shown: anybody who applies the same events sees the same turns.
+
+`fold(fold(state, first), rest)` equals `fold(state, first + rest)` for every way of cutting an event list in two. An
+event that cannot follow from the state before it is our own bug or a lost message, and is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import assert_never
+
+from speakrs_stream.core.events import (
+    Event,
+    SpeakerCreated,
+    SpeakerMerged,
+    SpeakerNamed,
+    SpeakerSplit,
+    TurnFinal,
+    TurnRelabelled,
+    TurnRetracted,
+    TurnRevised,
+    TurnStarted,
+    Watermark,
+)
+from speakrs_stream.core.grid import Span
+from speakrs_stream.errors import SessionError
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTurn:
+    """A turn as shown now."""
+
+    turn: int
+    """Its number."""
+    revision: int
+    """Of the last event about it."""
+    speaker: int
+    """Number given in that event; `StreamState.who` follows merges."""
+    span: Span
+    """Where it lies."""
+    final: bool
+    """Whether it can still change."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSpeaker:
+    """A speaker as known now."""
+
+    speaker: int
+    """The number."""
+    name: str | None = None
+    """What to show instead of the number."""
+    merged_into: int | None = None
+    """The number that took its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """Everything a listener knows after the events so far."""
+
+    turns: Mapping[int, LiveTurn] = field(default_factory=lambda: MappingProxyType({}))
+    """By number; retracted ones are gone."""
+    speakers: Mapping[int, LiveSpeaker] = field(default_factory=lambda: MappingProxyType({}))
+    """By number; merged ones stay, with the number they merged into."""
+    watermark: int = 0
+    """Sample before which nothing changes."""
+    processed: int = 0
+    """Sample up to which the stream was heard."""
+    last_turn: int = 0
+    """Largest turn number ever shown."""
+
+    def who(self, speaker: int) -> int:
+        """The number that stands for `speaker` after all merges."""
+        while (entry := self.speakers.get(speaker)) is not None and entry.merged_into is not None:
+            speaker = entry.merged_into
+        return speaker
+
+    def label(self, speaker: int) -> str:
+        """What to show: the name where there is one, else S1, S2 …"""
+        speaker = self.who(speaker)
+        entry = self.speakers.get(speaker)
+        return entry.name if entry is not None and entry.name else f"S{speaker}"
+
+
+class Reducer:
+    """The same fold for a long event stream: constant time per event; `state` gives a value at any moment."""
+
+    def __init__(self, state: StreamState | None = None) -> None:
+        state = state or StreamState()
+        self._turns = dict(state.turns)
+        self._speakers = dict(state.speakers)
+        self._watermark, self._processed = state.watermark, state.processed
+        self._last_turn = state.last_turn
+
+    @property
+    def state(self) -> StreamState:
+        """What is shown now."""
+        return StreamState(
+            MappingProxyType(dict(self._turns)),
+            MappingProxyType(dict(self._speakers)),
+            self._watermark,
+            self._processed,
+            self._last_turn,
+        )
+
+    def push(self, event: Event) -> None:
+        """Apply one event; SessionError where it contradicts what came before."""
+        match event:
+            case TurnStarted():
+                self._start(event)
+            case TurnRevised() | TurnRelabelled():
+                turn = self._movable(event.turn, event.revision)
+                self._turns[event.turn] = replace(turn, revision=event.revision, speaker=event.speaker, span=event.span)
+            case TurnFinal():
+                self._movable(event.turn, event.revision)
+                self._turns[event.turn] = LiveTurn(event.turn, event.revision, event.speaker, event.span, True)
+            case TurnRetracted():
+                self._movable(event.turn, event.revision)
+                del self._turns[event.turn]
+            case SpeakerCreated():
+                if event.speaker in self._speakers:
+                    raise SessionError(f"speaker {event.speaker} was created before")
+                self._speakers[event.speaker] = LiveSpeaker(event.speaker)
+            case SpeakerMerged():
+                self._speakers[event.speaker] = replace(self._speaker(event.speaker), merged_into=event.into)
+            case SpeakerNamed():
+                self._speakers[event.speaker] = replace(self._speaker(event.speaker), name=event.name)
+            case SpeakerSplit():
+                self._speaker(event.speaker)
+            case Watermark():
+                if event.until < self._watermark or event.processed < self._processed:
+                    raise SessionError("a watermark moved backwards")
+                self._watermark, self._processed = event.until, event.processed
+            case _:
+                assert_never(event)
+
+    def _start(self, event: TurnStarted) -> None:
+        if event.turn <= self._last_turn:
+            raise SessionError(f"turn number {event.turn} was used before")
+        self._speaker(event.speaker)
+        self._last_turn = event.turn
+        self._turns[event.turn] = LiveTurn(event.turn, event.revision, event.speaker, event.span, False)
+
+    def _movable(self, turn: int, revision: int) -> LiveTurn:
+        known = self._turns.get(turn)
+        if known is None or known.final:
+            raise SessionError(f"turn {turn} cannot change: it is final, retracted or was never shown")
+        if revision <= known.revision:
+            raise SessionError(f"turn {turn} went from revision {known.revision} to {revision}")
+        return known
+
+    def _speaker(self, speaker: int) -> LiveSpeaker:
+        known = self._speakers.get(speaker)
+        if known is None:
+            raise SessionError(f"speaker {speaker} was never created")
+        return known
+
+
+def fold(state: StreamState, events: Iterable[Event]) -> StreamState:
+    """The state after `events`."""
+    reducer = Reducer(state)
+    for event in events:
+        reducer.push(event)
+    return reducer.state
