@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.scoring import Labelled, Score, merged, score, total
+from speakrs_stream.scoring import Labelled, Score, merged, score, total
 
 
 def test_by_hand() -> None:
