@@ -1,0 +1,233 @@
+"""Networks loaded once, used for many recordings and streams; inferences are answered inline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speakrs_stream.audio.files import open_audio
+from speakrs_stream.audio.source import AudioSource, open_array
+from speakrs_stream.core.clustering.plda import Plda
+from speakrs_stream.core.config import ClusteringConfig, PipelineConfig, SpeakerBounds
+from speakrs_stream.core.embedding.extraction import EmbeddingLayout
+from speakrs_stream.core.grid import SAMPLE_RATE
+from speakrs_stream.core.jobs import Job
+from speakrs_stream.core.session import Outcome, Session, SpeakerModel
+from speakrs_stream.diarization import Diarization, Speaker, Turn
+from speakrs_stream.errors import BadFormat, Cancelled, ConfigError
+from speakrs_stream.inference.auto import choose
+from speakrs_stream.inference.networks import Networks
+from speakrs_stream.models.bundle import ModelBundle
+from speakrs_stream.models.resolve import resolve
+
+Audio = str | Path | NDArray[Any]
+BLOCK_SECONDS = 30.0
+BATCH = 16
+"""Inferences of one network that are run together at most."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a recording is."""
+
+    stage: str
+    """"inference" while audio is read and the networks run, then "clustering"."""
+    completed: int
+    """Samples at 16 kHz done."""
+    total: int | None
+    """Samples at 16 kHz in all; None when the file does not say."""
+
+
+class Asker(Protocol[T]):
+    """A session of either kind: it asks, and is answered."""
+
+    def jobs(self) -> list[Job]:
+        """What must be inferred now."""
+        ...
+
+    def resolve(self, job_id: int, output: NDArray[Any]) -> list[T]:
+        """Take one answer."""
+        ...
+
+
+def answer(session: Asker[T], networks: Networks) -> Iterator[T]:
+    """Run what `session` asks for until it asks nothing more; yields what the answers settle."""
+    while jobs := session.jobs():
+        for batch in batches(jobs):
+            for job, output in zip(batch, run(batch, networks), strict=True):
+                yield from session.resolve(job.id, output)
+
+
+def batches(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+    """Jobs of one network and shape together, at most `BATCH`, in the order asked."""
+
+    def alike(job: Job) -> tuple[str, tuple[int, ...]]:
+        return job.model, next(iter(job.inputs.values())).shape
+
+    for _, group in groupby(sorted(jobs, key=alike), key=alike):
+        members = list(group)
+        for start in range(0, len(members), BATCH):
+            yield members[start : start + BATCH]
+
+
+def run(batch: Sequence[Job], networks: Networks) -> NDArray[Any]:
+    """Answers to a batch of jobs of one network and shape, first axis as the batch."""
+    stacked = {name: np.stack([job.inputs[name] for job in batch]) for name in batch[0].inputs}
+    match batch[0].model:
+        case "segmentation":
+            return networks.segment(stacked["samples"])
+        case "trunk":
+            return networks.trunk(stacked["fbank"])
+        case "head":
+            return networks.head(stacked["statistics"])
+        case "multimask":
+            return networks.multimask(stacked["fbank"], stacked["masks"])
+
+
+def speaker_model(bundle: ModelBundle) -> SpeakerModel:
+    """What the core must know of a bundle."""
+    embedding = bundle.embedding
+    trunk = embedding.trunk
+    layout = EmbeddingLayout(
+        kind=embedding.kind,
+        dimension=embedding.dimension,
+        window_mean=embedding.fbank.normalization == "window_mean",
+        stride=trunk.stride if trunk else 8,
+        receptive_field=trunk.receptive_field if trunk and not trunk.padded else 0,
+    )
+    tables = bundle.plda
+    plda = Plda(tables.mean1, tables.lda, tables.mean2, tables.mu, tables.tr, tables.psi)
+    return SpeakerModel(layout, plda)
+
+
+def pipeline_config(bundle: ModelBundle, config: PipelineConfig | None, step: float | None) -> PipelineConfig:
+    """The configuration in force: the caller's, or the bundle's defaults; `step` in seconds overrides either."""
+    chosen = config or PipelineConfig(
+        step=bundle.default_step, clustering=ClusteringConfig.from_mapping(bundle.clustering)
+    )
+    if step is None:
+        return chosen
+    samples = step * SAMPLE_RATE
+    if not samples > 0 or samples != round(samples):
+        raise ConfigError(f"step must be a whole number of samples above 0, got {step} s")
+    return replace(chosen, step=round(samples))
+
+
+class Engine:
+    """A bundle's networks in memory. Threads may share one: it keeps no state between recordings."""
+
+    def __init__(
+        self,
+        bundle: str | Path | ModelBundle | None = None,
+        *,
+        backend: str = "auto",
+        step: float | None = None,
+        config: PipelineConfig | None = None,
+        threads: int = 1,
+    ) -> None:
+        """Load networks and check them.
+
+        bundle: "embedded", "community-1", a directory, or an opened bundle; None takes $SPEAKRS_MODELS_DIR or "embedded"
+        backend: "auto", "cpu", "cuda" …; `speakrs-stream doctor` lists them
+        step: seconds between windows; None for the bundle's own
+        config: every other setting; None for the bundle's defaults
+        threads: of one inference
+
+        Raises ModelError where the bundle or the backend cannot be used, ConfigError for impossible settings.
+        """
+        self.bundle = bundle if isinstance(bundle, ModelBundle) else resolve(bundle)
+        self.model = speaker_model(self.bundle)
+        self.config = pipeline_config(self.bundle, config, step)
+        Session(self.config, self.model)  # refuses a step the bundle cannot do before anything is loaded
+        chosen = choose(backend)
+        self.backend_name = chosen.name
+        self.networks = Networks(self.bundle, chosen, threads=threads)
+
+    def diarize(
+        self,
+        audio: Audio,
+        *,
+        sample_rate: int | None = None,
+        uri: str | None = None,
+        num_speakers: int | None = None,
+        min_speakers: int | None = None,
+        max_speakers: int | None = None,
+        hook: Callable[[Progress], None] | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> Diarization:
+        """Who spoke when in a whole recording, read piece by piece.
+
+        audio: a file, or samples (n,) or (n, channels) of any usual kind with their `sample_rate` in hertz
+        uri: name of the recording; None takes the file's stem
+        num_speakers, min_speakers, max_speakers: what is known of the number of speakers
+        hook: called with a `Progress` after every piece; cancel: asked then too, `Cancelled` is raised if it says yes
+
+        Raises AudioError where the sound cannot be used, ConfigError for impossible numbers.
+        """
+        bounds = SpeakerBounds.of(num_speakers, min_speakers, max_speakers)
+        with open_source(audio, sample_rate) as source:
+            session = Session(self.config, self.model)
+            for block in source.blocks(BLOCK_SECONDS):
+                _check(cancel)
+                session.push(block)
+                self._answer(session, cancel)
+                if hook:
+                    hook(Progress("inference", session.samples, source.samples))
+            session.finish()
+            self._answer(session, cancel)
+            _check(cancel)
+            if hook:
+                hook(Progress("clustering", session.samples, session.samples))
+            outcome = session.outcome(bounds)
+            name = uri if uri is not None else name_of(audio)
+            found = self.diarization(outcome, name)
+            return replace(found, warnings=source.report.warnings)
+
+    def _answer(self, session: Session, cancel: Callable[[], bool] | None) -> None:
+        for _ in answer(session, self.networks):
+            _check(cancel)
+
+    def diarization(self, outcome: Outcome, uri: str) -> Diarization:
+        """A core result with labels SPEAKER_00, SPEAKER_01 …"""
+        labels = [f"SPEAKER_{number:02d}" for number in range(len(outcome.embeddings))]
+        speakers = tuple(
+            Speaker(label, embedding=None if np.isnan(row).any() else row.astype(np.float32))
+            for label, row in zip(labels, outcome.embeddings, strict=True)
+        )
+        return Diarization(
+            uri,
+            outcome.samples,
+            tuple(Turn(turn.span, labels[turn.speaker]) for turn in outcome.turns),
+            tuple(Turn(turn.span, labels[turn.speaker]) for turn in outcome.exclusive),
+            speakers,
+            self.bundle.name,
+        )
+
+
+def _check(cancel: Callable[[], bool] | None) -> None:
+    if cancel is not None and cancel():
+        raise Cancelled("stopped as asked")
+
+
+def open_source(audio: Audio, sample_rate: int | None) -> AudioSource:
+    """A file or an array as blocks at 16 kHz."""
+    if isinstance(audio, str | Path):
+        if sample_rate is not None:
+            raise ConfigError("a file has its own sample rate; give sample_rate with an array only")
+        return open_audio(audio)
+    if sample_rate is None:
+        raise BadFormat("an array needs its sample_rate in hertz, such as diarize(samples, sample_rate=16000)")
+    return open_array(audio, sample_rate)
+
+
+def name_of(audio: Audio) -> str:
+    """What to call a recording: a file's stem."""
+    return Path(audio).stem if isinstance(audio, str | Path) else "recording"
