@@ -130,13 +130,9 @@ def test_results_come_in_the_order_they_finish() -> None:
 def test_options_reach_the_engine_and_samples_are_let_go() -> None:
     engine = ScriptedEngine()
     with DiarizationQueue(engine) as queue:
-        job = queue.submit(
-            np.zeros(8_000, np.float32), sample_rate=8_000, uri="call", min_speakers=2, max_speakers=3
-        )
+        job = queue.submit(np.zeros(8_000, np.float32), sample_rate=8_000, uri="call", min_speakers=2, max_speakers=3)
         assert job.result(PATIENCE).uri == "call"
-    assert engine.options == [
-        {"sample_rate": 8_000, "num_speakers": None, "min_speakers": 2, "max_speakers": 3}
-    ]
+    assert engine.options == [{"sample_rate": 8_000, "num_speakers": None, "min_speakers": 2, "max_speakers": 3}]
     assert job.path is None and job.name == "call"
     assert not any(isinstance(value, np.ndarray) for value in vars(job).values())
 

@@ -20,7 +20,7 @@ class Airtime:
     """Time the speaker talks."""
 
     share: float
-    """Part of everybody's time, 0 to 1; speech that overlaps counts for each who talks, so shares sum to 1."""
+    """Part of everybody's time, 0 to 1; overlapped speech counts for each who talks, so shares sum to 1."""
 
     turns: int
     """Number of turns."""

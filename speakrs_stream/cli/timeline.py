@@ -93,9 +93,7 @@ def coverage(spans: Iterable[Span], total: int, columns: int) -> list[float]:
     return [share / total for share in covered]
 
 
-def timeline(
-    diarization: Diarization, *, width: int, exclusive: bool = False, ascii_only: bool = False
-) -> Timeline:
+def timeline(diarization: Diarization, *, width: int, exclusive: bool = False, ascii_only: bool = False) -> Timeline:
     """Draw who spoke when.
 
     width: columns of the whole drawing; what is too narrow to show anything is drawn a little wider
