@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -58,6 +60,20 @@ def revoice_command(
     config = RevoiceConfig(seed=seed, max_files=max_files, max_seconds=max_seconds, copies=copies)
     made = revoice(out, rttm, voices, config, speakers=names, report=click.echo)
     click.echo(f"{len(made)} meetings written to {out}")
+
+
+@main.command("parity")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--plda", type=FOLDER, help="Folder with plda_mean1.npy …; by default shared/models/community-1.")
+@click.option("--step", default=1.0, help="Seconds between the recorded windows.")
+def parity_command(file: Path, plda: Path | None, step: float) -> None:
+    """Compare everything after the networks with a recorded pipeline; prints JSON, exits with 1 on a difference."""
+    from benchmarks.parity import compare, load_plda, load_recording
+    from speakrs_stream.core.grid import samples
+
+    result = compare(load_recording(file), load_plda(plda), step=samples(step))
+    click.echo(json.dumps({"file": file.name, **asdict(result), "equal": result.equal}, indent=1))
+    raise SystemExit(0 if result.equal else 1)
 
 
 if __name__ == "__main__":
