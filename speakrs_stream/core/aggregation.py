@@ -40,10 +40,20 @@ class SpeakerCount:
         self._covers.get(start, end)[:] += 1
         self.windows += 1
 
-    @property
-    def settled(self) -> int:
-        """Global frame before which no count will change any more."""
-        return nearest_frame(self.windows * self.step)
+    def forget(self, before: int) -> None:
+        """Drop frames below `before`; no window to come may reach them and nobody may ask for them."""
+        before = min(before, nearest_frame(self.windows * self.step))
+        self._sums.forget(before)
+        self._covers.forget(before)
+
+    def state(self) -> tuple[list[int], dict[str, Array]]:
+        """Plain values and arrays for a snapshot."""
+        return [self.windows, self._sums.start], {"sums": self._sums.all().copy(), "covers": self._covers.all().copy()}
+
+    def restore(self, plain: list[int], arrays: dict[str, Array]) -> None:
+        """Take over what `state` saved."""
+        self.windows, start = plain
+        self._sums, self._covers = Tape.of(arrays["sums"], start), Tape.of(arrays["covers"], start)
 
     def counts(self, start: int, end: int) -> U8:
         """Counts of frames start..end as they stand, (frames,) uint8; 0 where no window reaches."""

@@ -20,6 +20,11 @@ def frozen(array: Array) -> Array:
     return array
 
 
+def below(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
+    """Entries whose name starts with `prefix`, without it."""
+    return {name.removeprefix(prefix): rows for name, rows in arrays.items() if name.startswith(prefix)}
+
+
 class Tape:
     """Rows appended at the end and forgotten at the start; indices stay absolute as if nothing was forgotten.
 
@@ -73,3 +78,10 @@ class Tape:
     def all(self) -> Array:
         """View of every row held."""
         return self.get(self.start, self.end)
+
+    @classmethod
+    def of(cls, rows: Array, start: int) -> Tape:
+        """A tape that holds `rows` from absolute index `start` on, as a snapshot gives them back."""
+        tape = cls(rows.shape[1:], rows.dtype, start)
+        tape.append(rows)
+        return tape

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import assert_never
+from typing import Any, assert_never
 
 from speakrs_stream.core.events import (
     Event,
@@ -104,6 +104,34 @@ class Reducer:
             self._processed,
             self._last_turn,
         )
+
+    @property
+    def watermark(self) -> int:
+        """Sample before which nothing changes."""
+        return self._watermark
+
+    @property
+    def processed(self) -> int:
+        """Sample up to which the stream was heard."""
+        return self._processed
+
+    def turn(self, number: int) -> LiveTurn | None:
+        """A turn as shown now; None where it was never shown or was retracted."""
+        return self._turns.get(number)
+
+    def plain(self) -> dict[str, Any]:
+        """Plain values for a snapshot."""
+        turns = [[t.turn, t.revision, t.speaker, t.span.start, t.span.end, t.final] for t in self._turns.values()]
+        speakers = [[s.speaker, s.name, s.merged_into] for s in self._speakers.values()]
+        marks = [self._watermark, self._processed, self._last_turn]
+        return {"turns": turns, "speakers": speakers, "marks": marks}
+
+    @classmethod
+    def of(cls, plain: dict[str, Any]) -> Reducer:
+        """The reducer `plain` was made from."""
+        turns = {t: LiveTurn(t, r, s, Span(a, b), final) for t, r, s, a, b, final in plain["turns"]}
+        speakers = {number: LiveSpeaker(number, name, into) for number, name, into in plain["speakers"]}
+        return cls(StreamState(turns, speakers, *plain["marks"]))
 
     def push(self, event: Event) -> None:
         """Apply one event; SessionError where it contradicts what came before."""

@@ -7,12 +7,13 @@ inferred now, `resolve` takes answers in any order and may raise new questions.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from speakrs_stream.core import reconstruction
 from speakrs_stream.core.aggregation import SpeakerCount
-from speakrs_stream.core.arrays import F32, U8, Array, Tape
+from speakrs_stream.core.arrays import F32, U8, Array, Tape, below
 from speakrs_stream.core.clustering.offline import Clustering, cluster
 from speakrs_stream.core.clustering.plda import Plda
 from speakrs_stream.core.config import PipelineConfig, SpeakerBounds
@@ -171,6 +172,44 @@ class Session:
     def busy(self) -> bool:
         """Whether answers are awaited."""
         return bool(self._in_flight)
+
+    # -- state -----------------------------------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Plain values and arrays for a snapshot; questions in flight are asked again after `restore`."""
+        extraction, arrays = self._extraction.state()
+        arrays = {f"extraction.{name}": rows for name, rows in arrays.items()}
+        arrays |= {f"history.{name}": rows for name, rows in self.history.state().items()}
+        count, rows_by_name = self.count.state()
+        arrays |= {f"count.{name}": rows for name, rows in rows_by_name.items()}
+        arrays["audio"] = self._audio.all().copy()
+        for window, activity in self._open.items():
+            if activity is not None:
+                arrays[f"open.{window}"] = activity
+        plain = {
+            "samples": self.samples,
+            "asked": self._asked_windows,
+            "audio": self._audio.start,
+            "open": list(self._open),
+            "in_flight": [[id_, q.model, *q.about] for id_, q in self._in_flight.items()],
+            "next": self._next_id,
+            "finished": self._finished,
+            "count": count,
+            "extraction": extraction,
+        }
+        return plain, arrays
+
+    def restore(self, plain: dict[str, Any], arrays: dict[str, Array]) -> None:
+        """Take over what `state` saved; only a new session of the same configuration may."""
+        self._extraction.restore(plain["extraction"], below(arrays, "extraction."))
+        self.history.restore(below(arrays, "history."))
+        self.count.restore(plain["count"], below(arrays, "count."))
+        self._audio = Tape.of(arrays["audio"], plain["audio"])
+        self._open = {window: arrays.get(f"open.{window}") for window in plain["open"]}
+        self._in_flight = {id_: Question(model, (a, b)) for id_, model, a, b in plain["in_flight"]}
+        self._new = list(self._in_flight)
+        self.samples, self._asked_windows = plain["samples"], plain["asked"]
+        self._next_id, self._finished = plain["next"], plain["finished"]
 
     # -- the result ------------------------------------------------------------------------------------------
 

@@ -103,3 +103,17 @@ def merge_centroids(points: F64, weights: F64, threshold: float) -> I64:
     if len(points) == 1:
         return np.zeros(1, np.int64)
     return _cut(weighted_centroid_linkage(points, weights), threshold)
+
+
+def first_merges(tree: F64, leaves: int, clusters: int) -> I64:
+    """Labels after the first `leaves - clusters` merges of a linkage tree, in the order they were made."""
+    parent = list(range(2 * leaves - 1))
+    for merge in range(leaves - clusters):
+        parent[int(tree[merge, 0])] = parent[int(tree[merge, 1])] = leaves + merge
+
+    def root(node: int) -> int:
+        while parent[node] != node:
+            node = parent[node]
+        return node
+
+    return np.asarray(np.unique([root(leaf) for leaf in range(leaves)], return_inverse=True)[1], np.int64)

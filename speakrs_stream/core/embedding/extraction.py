@@ -7,7 +7,7 @@ ends up with is the same: one embedding per active local speaker.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -190,6 +190,36 @@ class Extraction:
             feature = first // self.layout.stride
             for chunk in [chunk for chunk in self._chunks if self._chunk_range(chunk)[1] <= feature]:
                 del self._chunks[chunk]
+
+    # -- state -----------------------------------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Plain values and arrays for a snapshot."""
+        fbank, arrays = self.fbank.state()
+        arrays = {f"fbank.{name}": rows for name, rows in arrays.items()}
+        for number, window in self._windows.items():
+            arrays[f"masks.{number}"], arrays[f"embeddings.{number}"] = window.masks, window.embeddings
+        for chunk, rows in self._chunks.items():
+            if rows is not None:
+                arrays[f"chunk.{chunk}"] = rows
+        for (number, local), row in self._pooled.items():
+            arrays[f"pooled.{number}.{local}"] = row
+        plain = {
+            "fbank": fbank,
+            "windows": [[n, sorted(w.waiting), sorted(w.heads), w.done] for n, w in self._windows.items()],
+            "chunks": list(self._chunks),
+            "pooled": [list(key) for key in self._pooled],
+        }
+        return plain, arrays
+
+    def restore(self, plain: dict[str, Any], arrays: dict[str, Array]) -> None:
+        """Take over what `state` saved."""
+        self.fbank.restore(plain["fbank"], {name: arrays[f"fbank.{name}"] for name in ("samples", "frames")})
+        for number, waiting, heads, done in plain["windows"]:
+            masks, embeddings = arrays[f"masks.{number}"], arrays[f"embeddings.{number}"].copy()
+            self._windows[number] = _Window(masks, embeddings, set(waiting), set(heads), done)
+        self._chunks = {chunk: arrays.get(f"chunk.{chunk}") for chunk in plain["chunks"]}
+        self._pooled = {(number, local): arrays[f"pooled.{number}.{local}"] for number, local in plain["pooled"]}
 
     # -- how -------------------------------------------------------------------------------------------------
 

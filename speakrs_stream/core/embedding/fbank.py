@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 from scipy import fft
 
-from speakrs_stream.core.arrays import F32, F64, Tape, frozen
+from speakrs_stream.core.arrays import F32, F64, Array, Tape, frozen
 from speakrs_stream.core.grid import SAMPLE_RATE, WINDOW
 
 FRAME = 400
@@ -23,6 +23,10 @@ PRE_EMPHASIS = 0.97
 SCALE = float(1 << 15)
 LOW_HZ = 20.0
 FLOOR = float(np.finfo(np.float32).eps)
+ROWS = 16
+"""Frames that are computed together."""
+BATCH = 64 * ROWS
+"""Frames computed at once; bounds the memory a long push takes."""
 
 
 def fbank_count(samples: int) -> int:
@@ -55,21 +59,42 @@ def _window() -> F32:
     return frozen((0.54 - 0.46 * np.cos(2 * np.pi * np.arange(FRAME) / (FRAME - 1))).astype(np.float32))
 
 
-def fbank(samples: F32) -> F32:
-    """Log-mel features of samples (n,) in ±1: (1 + (n - 400) // 160, 80) float32, not mean-normalised."""
+def fbank(samples: F32, first: int = 0) -> F32:
+    """Log-mel features of samples (n,) in ±1: (1 + (n - 400) // 160, 80) float32, not mean-normalised.
+
+    first: index in its stream of the frame that begins with the first sample. Frames are computed in blocks of `ROWS`
+    counted from the stream's start, because matrix products round differently with the number of rows: with blocks of
+    one shape a frame comes out the same to the last bit however the stream was chopped.
+    """
     count = fbank_count(len(samples))
-    if count == 0:
-        return np.zeros((0, MELS), np.float32)
-    scaled = np.asarray(samples, np.float32) * np.float32(SCALE)
-    frames = np.lib.stride_tricks.sliding_window_view(scaled, FRAME)[::HOP][:count].copy()
-    frames -= frames.mean(axis=1, dtype=np.float64, keepdims=True).astype(np.float32)
+    out = np.empty((count, MELS), np.float32)
+    start = 0
+    while start < count:
+        place = (first + start) % ROWS
+        end = min(start + BATCH - place, count)
+        out[start:end] = _log_mel(samples[start * HOP : (end - 1) * HOP + FRAME], place)
+        start = end
+    return out
+
+
+def _log_mel(samples: F32, place: int) -> F32:
+    """Features of the frames in `samples`, the first of which is number `place` of its block."""
+    view = np.lib.stride_tricks.sliding_window_view(np.asarray(samples, np.float32), FRAME)[::HOP]
+    count = len(view)
+    rows = -(-(place + count) // ROWS) * ROWS
+    frames = np.zeros((rows, FRAME), np.float32)
+    frames[place : place + count] = view
+    frames *= np.float32(SCALE)
+    frames -= frames.astype(np.float64).mean(axis=1, keepdims=True).astype(np.float32)
     emphasised = np.empty_like(frames)
     emphasised[:, 1:] = frames[:, 1:] - np.float32(PRE_EMPHASIS) * frames[:, :-1]
     emphasised[:, 0] = frames[:, 0] * np.float32(1 - PRE_EMPHASIS)
     emphasised *= _window()
     spectrum = fft.rfft(emphasised, FFT, axis=1)
     power = spectrum.real**2 + spectrum.imag**2
-    return np.log(np.maximum(power @ mel_filters(), np.float32(FLOOR)))
+    energy = power.reshape(-1, ROWS, FFT // 2 + 1) @ mel_filters()  # one product of (ROWS, 257) and (257, 80) a block
+    log_mel = np.log(np.maximum(energy, np.float32(FLOOR)))
+    return np.asarray(log_mel.reshape(rows, MELS)[place : place + count], np.float32)
 
 
 class Fbank:
@@ -83,8 +108,8 @@ class Fbank:
     def push(self, samples: F32) -> None:
         """Add samples (n,) float32 in ±1."""
         self._samples.append(samples)
-        first = self.frames.end * HOP
-        new = fbank(self._samples.get(first, self._samples.end))
+        first = self.frames.end
+        new = fbank(self._samples.get(first * HOP, self._samples.end), first)
         if len(new):
             self.frames.append(new)
             self._samples.forget(self.frames.end * HOP)
@@ -92,3 +117,13 @@ class Fbank:
     def forget(self, before: int) -> None:
         """Drop frames below absolute index `before`."""
         self.frames.forget(before)
+
+    def state(self) -> tuple[list[int], dict[str, Array]]:
+        """Plain values and arrays for a snapshot."""
+        arrays = {"samples": self._samples.all().copy(), "frames": self.frames.all().copy()}
+        return [self._samples.start, self.frames.start], arrays
+
+    def restore(self, plain: list[int], arrays: dict[str, Array]) -> None:
+        """Take over what `state` saved."""
+        self._samples = Tape.of(arrays["samples"], plain[0])
+        self.frames = Tape.of(arrays["frames"], plain[1])

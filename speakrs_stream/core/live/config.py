@@ -1,0 +1,58 @@
+"""Settings of a live stream, frozen, one sentence and unit each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from speakrs_stream.core.grid import SAMPLE_RATE
+from speakrs_stream.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveConfig:
+    """How soon turns are final, how often everything is clustered again, and how easily speakers appear."""
+
+    max_delay: int = 12 * SAMPLE_RATE
+    """Samples after which what was shown is final; more gives better labels later, fewer gives captions sooner."""
+
+    recluster: int = 5 * SAMPLE_RATE
+    """Samples between re-clusterings once a stream is `early` old; before, and around newcomers, every step."""
+
+    early: int = 60 * SAMPLE_RATE
+    """Samples from the start during which every step is clustered again."""
+
+    recent_items: int = 256
+    """Embeddings kept one by one; older ones are gathered into weighted groups."""
+
+    group_items: int = 192
+    """Weighted groups kept at most."""
+
+    stay: float = 0.15
+    """Advantage, in units of cosine similarity, of the speaker already shown where a window's speech was shown."""
+
+    newcomer_score: float = 0.0
+    """PLDA log-likelihood ratio below which a voice belongs to none of the known speakers."""
+
+    newcomer_items: int = 2
+    """Windows with two seconds of clean speech that must agree before a voice becomes a speaker."""
+
+    newborn: int = 15 * SAMPLE_RATE
+    """Samples during which a new speaker is not merged away."""
+
+    patience: int = 3
+    """Re-clusterings in a row that must agree before two speakers are merged, or one is split."""
+
+    voice_similarity: float = 0.5
+    """Cosine similarity from which a speaker is recognised as an enrolled voice."""
+
+    def __post_init__(self) -> None:
+        if not SAMPLE_RATE <= self.max_delay <= 120 * SAMPLE_RATE:
+            raise ConfigError(f"max_delay must be 1 to 120 s, got {self.max_delay / SAMPLE_RATE} s")
+        if self.recluster < 1 or self.early < 0 or self.newborn < 0:
+            raise ConfigError("recluster must be above 0 s; early and newborn cannot be negative")
+        if self.recent_items < 16 or self.group_items < 16:
+            raise ConfigError("recent_items and group_items must be at least 16")
+        if self.patience < 1 or self.newcomer_items < 1 or self.stay < 0:
+            raise ConfigError("patience and newcomer_items must be at least 1, stay cannot be negative")
+        if not -1 <= self.voice_similarity <= 1:
+            raise ConfigError("voice_similarity is a cosine, -1 to 1")

@@ -1,0 +1,137 @@
+"""Who is known in this stream: permanent numbers, prototypes, and how well a voice fits each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from speakrs_stream.core.arrays import F64, Array
+from speakrs_stream.core.clustering.plda import unit
+from speakrs_stream.core.live.memory import Items
+
+MOST_EVIDENCE = 5.0
+"""Items a speaker's model counts as at most: neighbouring windows share their audio, so evidence is not independent."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Person:
+    """One number of the stream."""
+
+    number: int
+    """1, 2, 3 …, never reused."""
+    born: int
+    """Sample up to which the stream had been heard when it appeared."""
+    raw: F64
+    """(D,) mean raw embedding, of the first evidence or of everything remembered."""
+    features: F64
+    """(d,) the same in PLDA space."""
+    weight: float
+    """Embeddings remembered; 0 while there is only the first evidence."""
+    name: str | None = None
+    """From an enrolled voice or the user."""
+    merged_into: int | None = None
+    """The number that took its place."""
+
+
+class People:
+    """Every number ever given out."""
+
+    def __init__(self) -> None:
+        self._all: dict[int, Person] = {}
+
+    def __getitem__(self, number: int) -> Person:
+        return self._all[number]
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._all
+
+    def __iter__(self) -> object:
+        return iter(self._all.values())
+
+    def create(self, born: int, raw: F64, features: F64) -> Person:
+        """A new number."""
+        person = Person(len(self._all) + 1, born, np.asarray(raw, np.float64), features, 0.0)
+        self._all[person.number] = person
+        return person
+
+    def who(self, number: int) -> int:
+        """The number that stands for `number` after all merges."""
+        while (into := self._all[number].merged_into) is not None:
+            number = into
+        return number
+
+    def merge(self, number: int, into: int) -> None:
+        """Give `number` up in favour of `into`."""
+        self._all[number] = replace(self._all[number], merged_into=into)
+
+    def name(self, number: int, name: str) -> None:
+        """Give a number a name."""
+        self._all[number] = replace(self._all[number], name=name)
+
+    def living(self) -> list[Person]:
+        """Everybody not merged away, by number."""
+        return [person for person in self._all.values() if person.merged_into is None]
+
+    def learn(self, items: Items) -> None:
+        """Take prototypes from what is remembered of each."""
+        for number in np.unique(items.speaker):
+            if number in self._all:
+                part = items.take(items.speaker == number)
+                share = part.weight / part.weight.sum()
+                self._all[int(number)] = replace(
+                    self._all[int(number)],
+                    raw=share @ part.raw,
+                    features=share @ part.features,
+                    weight=float(part.weight.sum()),
+                )
+
+    def state(self) -> tuple[list[list[object]], dict[str, Array]]:
+        """Plain values and arrays for a snapshot."""
+        everybody = list(self._all.values())
+        plain: list[list[object]] = [[p.number, p.born, p.weight, p.name, p.merged_into] for p in everybody]
+        if not everybody:
+            return plain, {}
+        arrays = {"raw": np.stack([p.raw for p in everybody]), "features": np.stack([p.features for p in everybody])}
+        return plain, arrays
+
+    def restore(self, plain: list[list[object]], arrays: dict[str, Array]) -> None:
+        """Take over what `state` saved."""
+        for row, (number, born, weight, name, into) in enumerate(plain):
+            assert isinstance(number, int) and isinstance(born, int) and isinstance(weight, float)
+            self._all[number] = Person(
+                number,
+                born,
+                arrays["raw"][row],
+                arrays["features"][row],
+                weight,
+                name if isinstance(name, str) else None,
+                into if isinstance(into, int) else None,
+            )
+
+
+def similarity(embeddings: Array, people: list[Person]) -> F64:
+    """Cosine similarity of raw embeddings (..., D) to each person: (..., P); NaN where an embedding is NaN."""
+    prototypes = unit(np.stack([person.raw for person in people]))
+    return np.asarray(unit(np.asarray(embeddings, np.float64)) @ prototypes.T)
+
+
+def likelihood_ratio(features: F64, mean: F64, weight: Array, phi: F64) -> F64:
+    """Log-likelihood ratio of "this speaker" against "somebody else" for each pair.
+
+    features: (n, d) items; mean: (p, d) and weight: (p,) what is known of each speaker; phi: (d,) between-class
+    variances with within-class covariance I. Returns (n, p). Ioffe, "Probabilistic linear discriminant analysis",
+    ECCV 2006: a speaker's latent vector has posterior precision 1/phi + w, so the next item is drawn from
+    N(w mean / (1/phi + w), I + 1/(1/phi + w)), and that of an unknown speaker from N(0, I + phi).
+    """
+    w = np.clip(weight, 1.0, MOST_EVIDENCE)[:, None]
+    precision = 1.0 / phi + w
+    expected, variance = w * mean / precision, 1.0 + 1.0 / precision
+    known = -0.5 * (
+        np.log(variance).sum(axis=1)[None]
+        + (features**2) @ (1.0 / variance).T
+        - 2.0 * features @ (expected / variance).T
+        + (expected**2 / variance).sum(axis=1)[None]
+    )
+    unknown = -0.5 * (np.log(1.0 + phi).sum() + (features**2) @ (1.0 / (1.0 + phi)))
+    return np.asarray(known - unknown[:, None])

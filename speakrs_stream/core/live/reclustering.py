@@ -1,0 +1,69 @@
+"""Everything remembered, clustered again: agglomerative start and VBx over weighted items."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.cluster.hierarchy import fcluster, linkage
+
+from speakrs_stream.core.arrays import F64, I64
+from speakrs_stream.core.clustering import ahc
+from speakrs_stream.core.clustering.plda import unit
+from speakrs_stream.core.clustering.vbx import start_from, vbx
+from speakrs_stream.core.config import ClusteringConfig, SpeakerBounds
+from speakrs_stream.core.live.memory import Items
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clusters:
+    """What one re-clustering found."""
+
+    labels: I64
+    """(items,) cluster of each item."""
+    centroids: F64
+    """(clusters, D) weighted mean raw embedding."""
+
+
+def recluster(items: Items, phi: F64, config: ClusteringConfig, bounds: SpeakerBounds) -> Clusters:
+    """Cluster at least one item; the cost depends on the number of rows only, not on what they weigh."""
+    if len(items) == 1:
+        return Clusters(np.zeros(1, np.int64), items.raw.copy())
+    start = ahc.exact(items.raw, config.threshold)
+    found = vbx(
+        items.features,
+        phi,
+        start_from(start, config.init_smoothing),
+        Fa=config.Fa,
+        Fb=config.Fb,
+        max_iterations=config.max_iterations,
+        epsilon=config.epsilon,
+        weights=items.weight,
+    )
+    kept = np.flatnonzero(found.pi > config.keep_prior)
+    if not len(kept):
+        kept = np.array([int(found.pi.argmax())])
+    labels = found.gamma[:, kept].argmax(axis=1)
+    labels = _bounded(items, np.unique(labels, return_inverse=True)[1], bounds)
+    return Clusters(labels, _means(items, labels))
+
+
+def _means(items: Items, labels: I64) -> F64:
+    sums = np.zeros((int(labels.max()) + 1, items.raw.shape[1]))
+    np.add.at(sums, labels, items.raw * items.weight[:, None])
+    return np.asarray(sums / np.bincount(labels, items.weight)[:, None])
+
+
+def _bounded(items: Items, labels: I64, bounds: SpeakerBounds) -> I64:
+    """The same labels, or others where their number is outside the hint."""
+    count = int(labels.max()) + 1
+    wanted = min(bounds.clamp(count), len(items))
+    if wanted < count:
+        weight = np.asarray(np.bincount(labels, items.weight), np.float64)
+        tree = ahc.weighted_centroid_linkage(unit(_means(items, labels)), weight)
+        return np.asarray(ahc.first_merges(tree, count, wanted)[labels], np.int64)
+    if wanted > count:
+        tree = linkage(unit(items.raw), "average", "euclidean")
+        forced = fcluster(tree, wanted, "maxclust")
+        return np.asarray(np.unique(forced, return_inverse=True)[1], np.int64)
+    return np.asarray(labels, np.int64)

@@ -1,0 +1,157 @@
+"""From what is shown to events: turns keep their number while their frames, speakers and edges move."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from speakrs_stream.core.events import (
+    TurnEvent,
+    TurnFinal,
+    TurnRelabelled,
+    TurnRetracted,
+    TurnRevised,
+    TurnStarted,
+)
+from speakrs_stream.core.grid import Span, frame_to_sample
+from speakrs_stream.core.live.timeline import Shown
+from speakrs_stream.core.reconstruction import runs
+
+SAME_SPEAKER = 0.5
+"""Extra weight of frames shared by turns of the same speaker when old and new turns are matched."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Stretch:
+    """Frames of one speaker without a pause."""
+
+    start: int
+    """First global frame."""
+    end: int
+    """One past the last."""
+    speaker: int
+    """Number of the speaker."""
+
+
+@dataclass(slots=True)
+class _Turn:
+    number: int
+    revision: int
+    at: Stretch
+    span: Span
+
+
+class TurnTracker:
+    """Turns that are not final, and the frame before which nothing changes."""
+
+    def __init__(self) -> None:
+        self.frozen = 0
+        """Global frame before which nothing changes."""
+        self._open: list[_Turn] = []
+        self._last = 0
+
+    def push(self, shown: Shown, frozen: int, limit: int) -> list[TurnEvent]:
+        """Compare with what was shown before, then let frames before `frozen` be final.
+
+        shown: frames from the old `self.frozen` on; limit: sample no turn reaches past.
+        """
+        events: list[TurnEvent] = []
+        new = self._stretches(shown)
+        pairs = self._match(new)
+        kept: list[_Turn] = []
+        for index, turn in enumerate(self._open):
+            if index not in pairs:
+                if turn.at.start < self.frozen:  # began behind the watermark, nothing of it in front
+                    ended = Stretch(turn.at.start, self.frozen, turn.at.speaker)
+                    events.append(self._final(turn, ended, limit))
+                else:
+                    events.append(TurnRetracted(turn.number, turn.revision + 1))
+        owner = {where: index for index, where in pairs.items()}
+        for where, stretch in enumerate(new):
+            span = _span(stretch, limit)
+            if span is None:
+                if where in owner:
+                    turn = self._open[owner[where]]
+                    events.append(TurnRetracted(turn.number, turn.revision + 1))
+                continue
+            if where in owner:
+                turn = self._open[owner[where]]
+            else:
+                self._last += 1
+                turn = _Turn(self._last, 1, stretch, span)
+                events.append(TurnStarted(turn.number, 1, stretch.speaker, span))
+            if stretch.end < frozen:
+                events.append(self._final(turn, stretch, limit))
+                continue
+            if stretch.speaker != turn.at.speaker:
+                turn.revision += 1
+                was = turn.at.speaker
+                events.append(TurnRelabelled(turn.number, turn.revision, was, stretch.speaker, span))
+            elif span != turn.span:
+                turn.revision += 1
+                events.append(TurnRevised(turn.number, turn.revision, stretch.speaker, span))
+            turn.at, turn.span = stretch, span
+            kept.append(turn)
+        self._open = sorted(kept, key=lambda turn: turn.at)
+        self.frozen = max(self.frozen, frozen)
+        return events
+
+    def _final(self, turn: _Turn, stretch: Stretch, limit: int) -> TurnFinal:
+        span = _span(stretch, limit)
+        assert span is not None
+        return TurnFinal(turn.number, turn.revision + 1, stretch.speaker, span)
+
+    def _stretches(self, shown: Shown) -> list[Stretch]:
+        """Stretches from the watermark on; those that continue a turn from behind it begin where that turn did."""
+        crossing = {turn.at.speaker: turn.at.start for turn in self._open if turn.at.start < self.frozen}
+        out = []
+        for column, number in enumerate(shown.numbers):
+            for low, high in runs(shown.matrix[:, column]) + shown.start:
+                start = crossing.get(int(number), int(low)) if low == self.frozen else int(low)
+                out.append(Stretch(start, int(high), int(number)))
+        return sorted(out)
+
+    def _match(self, new: list[Stretch]) -> dict[int, int]:
+        """Open turn -> stretch: what began behind the watermark goes on; the rest by most frames in common."""
+        pairs: dict[int, int] = {}
+        for index, turn in enumerate(self._open):
+            if turn.at.start < self.frozen:
+                for where, stretch in enumerate(new):
+                    if stretch.start == turn.at.start and stretch.speaker == turn.at.speaker:
+                        pairs[index] = where
+        old = [i for i, turn in enumerate(self._open) if turn.at.start >= self.frozen]
+        free = [w for w in range(len(new)) if w not in pairs.values() and new[w].start >= self.frozen]
+        if old and free:
+            gain = np.zeros((len(old), len(free)))
+            for row, index in enumerate(old):
+                at = self._open[index].at
+                for column, where in enumerate(free):
+                    common = min(at.end, new[where].end) - max(at.start, new[where].start)
+                    same = at.speaker == new[where].speaker
+                    gain[row, column] = max(common, 0) * (1.0 + SAME_SPEAKER * same)
+            for best, partner in zip(*linear_sum_assignment(gain, maximize=True), strict=True):
+                if gain[best, partner] > 0:
+                    pairs[old[int(best)]] = free[int(partner)]
+        return pairs
+
+    def state(self) -> dict[str, object]:
+        """Plain values for a snapshot."""
+        turns = [
+            [t.number, t.revision, t.at.start, t.at.end, t.at.speaker, t.span.start, t.span.end] for t in self._open
+        ]
+        return {"frozen": self.frozen, "last": self._last, "open": turns}
+
+    def restore(self, state: dict[str, object]) -> None:
+        """Take over what `state` saved."""
+        frozen, last, turns = state["frozen"], state["last"], state["open"]
+        assert isinstance(frozen, int) and isinstance(last, int) and isinstance(turns, list)
+        self.frozen, self._last = frozen, last
+        self._open = [_Turn(n, r, Stretch(a, b, s), Span(c, d)) for n, r, a, b, s, c, d in turns]
+
+
+def _span(stretch: Stretch, limit: int) -> Span | None:
+    """Samples of a stretch; None where nothing of it lies before `limit`."""
+    start, end = frame_to_sample(stretch.start), min(frame_to_sample(stretch.end), limit)
+    return Span(start, end) if start < end else None
