@@ -86,26 +86,24 @@ def diarize(
     choice, count = engine_choice(values), speaker_count(values)
     target = destination(files, formats, output_dir, output)
     recordings = planned(files, target)
-    lengths: dict[Recording, int] = {}
+    todo: list[Recording] = []
+    lengths: list[int] = []
     for recording in recordings:
+        if recording.renamed:
+            note = f"another file has this name, so results are called {recording.name}"
+            say(f"{shown(recording.path)}: {note}", quiet=quiet)
         try:
-            lengths[recording] = expected_samples(recording.path)
+            lengths.append(expected_samples(recording.path))
+            todo.append(recording)
         except SpeakrsError as error:
             blame(shell, recording.path, error)
-        if recording.renamed:
-            say(
-                f"{shown(recording.path)}: another file has this name, so results are called {recording.name}",
-                quiet=quiet,
-            )
     finished = 0
-    if lengths:
+    if todo:
         target.make_room()
         engine = shell.open_engine(choice)
-        todo = list(lengths)
+        names = [shown(recording.path.name) for recording in todo]
         with (
-            reporter(
-                [shown(r.path.name) for r in todo], list(lengths.values()), quiet=quiet or target.is_terminal
-            ) as bar,
+            reporter(names, lengths, quiet=quiet or target.is_terminal) as bar,
             DiarizationQueue(engine, workers=min(jobs, len(todo)), capacity=len(todo)) as queue,
         ):
             for number, recording in enumerate(todo):

@@ -53,8 +53,13 @@ def real_engine(choice: EngineChoice) -> LoadedEngine:
     """Find the bundle, downloading it if need be, and load its networks."""
     from speakrs_stream.engine import Engine
 
-    threads = choice.threads or os.cpu_count() or 1
+    threads = choice.threads or cores()
     return Engine(find_bundle(choice.bundle), backend=choice.backend, step=choice.step, threads=threads)
+
+
+def cores() -> int:
+    """Processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def find_bundle(name: str | None) -> ModelBundle:
