@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,21 +16,19 @@ from speakrs_stream.core.clustering.plda import Plda
 from speakrs_stream.core.config import ClusteringConfig, PipelineConfig, SpeakerBounds
 from speakrs_stream.core.embedding.extraction import EmbeddingLayout
 from speakrs_stream.core.grid import SAMPLE_RATE
-from speakrs_stream.core.jobs import Job
+from speakrs_stream.core.live.config import LiveConfig
 from speakrs_stream.core.session import Outcome, Session, SpeakerModel
 from speakrs_stream.diarization import Diarization, Speaker, Turn
+from speakrs_stream.driver import answer
 from speakrs_stream.errors import BadFormat, Cancelled, ConfigError
 from speakrs_stream.inference.auto import choose
 from speakrs_stream.inference.networks import Networks
 from speakrs_stream.models.bundle import ModelBundle
 from speakrs_stream.models.resolve import resolve
+from speakrs_stream.stream import Stream, live_config
 
 Audio = str | Path | NDArray[Any]
 BLOCK_SECONDS = 30.0
-BATCH = 16
-"""Inferences of one network that are run together at most."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,52 +41,6 @@ class Progress:
     """Samples at 16 kHz done."""
     total: int | None
     """Samples at 16 kHz in all; None when the file does not say."""
-
-
-class Asker(Protocol[T]):
-    """A session of either kind: it asks, and is answered."""
-
-    def jobs(self) -> list[Job]:
-        """What must be inferred now."""
-        ...
-
-    def resolve(self, job_id: int, output: NDArray[Any]) -> list[T]:
-        """Take one answer."""
-        ...
-
-
-def answer(session: Asker[T], networks: Networks) -> Iterator[T]:
-    """Run what `session` asks for until it asks nothing more; yields what the answers settle."""
-    while jobs := session.jobs():
-        for batch in batches(jobs):
-            for job, output in zip(batch, run(batch, networks), strict=True):
-                yield from session.resolve(job.id, output)
-
-
-def batches(jobs: Sequence[Job]) -> Iterator[list[Job]]:
-    """Jobs of one network and shape together, at most `BATCH`, in the order asked."""
-
-    def alike(job: Job) -> tuple[str, tuple[int, ...]]:
-        return job.model, next(iter(job.inputs.values())).shape
-
-    for _, group in groupby(sorted(jobs, key=alike), key=alike):
-        members = list(group)
-        for start in range(0, len(members), BATCH):
-            yield members[start : start + BATCH]
-
-
-def run(batch: Sequence[Job], networks: Networks) -> NDArray[Any]:
-    """Answers to a batch of jobs of one network and shape, first axis as the batch."""
-    stacked = {name: np.stack([job.inputs[name] for job in batch]) for name in batch[0].inputs}
-    match batch[0].model:
-        case "segmentation":
-            return networks.segment(stacked["samples"])
-        case "trunk":
-            return networks.trunk(stacked["fbank"])
-        case "head":
-            return networks.head(stacked["statistics"])
-        case "multimask":
-            return networks.multimask(stacked["fbank"], stacked["masks"])
 
 
 def speaker_model(bundle: ModelBundle) -> SpeakerModel:
@@ -135,7 +86,8 @@ class Engine:
     ) -> None:
         """Load networks and check them.
 
-        bundle: "embedded", "community-1", a directory, or an opened bundle; None takes $SPEAKRS_MODELS_DIR or "embedded"
+        bundle: "embedded", "community-1", a directory or an opened bundle; None takes $SPEAKRS_MODELS_DIR, else
+            "embedded"
         backend: "auto", "cpu", "cuda" …; `speakrs-stream doctor` lists them
         step: seconds between windows; None for the bundle's own
         config: every other setting; None for the bundle's defaults
@@ -190,6 +142,65 @@ class Engine:
             name = uri if uri is not None else name_of(audio)
             found = self.diarization(outcome, name)
             return replace(found, warnings=source.report.warnings)
+
+    def stream(
+        self,
+        *,
+        sample_rate: int = SAMPLE_RATE,
+        step: float | None = None,
+        max_delay: float | None = None,
+        recluster: float | None = None,
+        num_speakers: int | None = None,
+        min_speakers: int | None = None,
+        max_speakers: int | None = None,
+        voices: Mapping[str, NDArray[Any]] | None = None,
+        uri: str = "stream",
+        live: LiveConfig | None = None,
+    ) -> Stream:
+        """Open a live stream.
+
+        sample_rate: hertz of what will be pushed
+        step: seconds between windows; None for the engine's
+        max_delay: seconds after which what was shown is final, 1 to 120; recluster: seconds between re-clusterings
+        num_speakers, min_speakers, max_speakers: what is known of their number; `Stream.hint` changes it later
+        voices: name -> embedding (D,) of people to recognise, as `Engine.voice` makes them
+        live: every other live setting
+        """
+        stream = Stream(
+            self,
+            pipeline_config(self.bundle, self.config, step),
+            live_config(live, max_delay=max_delay, recluster=recluster),
+            sample_rate=sample_rate,
+            uri=uri,
+            bounds=SpeakerBounds.of(num_speakers, min_speakers, max_speakers),
+        )
+        for name, voice in (voices or {}).items():
+            stream.enrol(name, voice)
+        return stream
+
+    def restore(
+        self,
+        snapshot: bytes,
+        *,
+        step: float | None = None,
+        max_delay: float | None = None,
+        recluster: float | None = None,
+        live: LiveConfig | None = None,
+    ) -> Stream:
+        """The stream that `Stream.snapshot` saved, opened with the same settings; SnapshotMismatch otherwise."""
+        config = pipeline_config(self.bundle, self.config, step)
+        return Stream.restore(self, snapshot, config, live_config(live, max_delay=max_delay, recluster=recluster))
+
+    def voice(self, audio: Audio, *, sample_rate: int | None = None) -> NDArray[np.float32]:
+        """Embedding (D,) of the one person who speaks in a recording, to recognise them by.
+
+        Raises BadFormat where there is not enough clean speech: two seconds at least.
+        """
+        found = self.diarize(audio, sample_rate=sample_rate, num_speakers=1)
+        embedding = found.speakers[0].embedding if found.speakers else None
+        if embedding is None:
+            raise BadFormat("there is too little clear speech to know a voice by; give some ten seconds of one person")
+        return embedding
 
     def _answer(self, session: Session, cancel: Callable[[], bool] | None) -> None:
         for _ in answer(session, self.networks):

@@ -12,8 +12,8 @@ import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from speakrs_stream.core.arrays import F32, F64, I64, Array
-from speakrs_stream.core.clustering.ahc import first_merges, weighted_centroid_linkage
 from speakrs_stream.core.clustering.plda import unit
+from speakrs_stream.core.live.merging import merge_to
 
 GROUP_DISTANCE = 0.5
 """Euclidean distance between centroids of unit vectors up to which items become one group."""
@@ -126,8 +126,7 @@ class Memory:
             part = self._groups.take(self._groups.speaker == speaker)
             share = max(2, round(target * size / len(self._groups)))
             if size > share:
-                tree = weighted_centroid_linkage(unit(part.raw), part.weight)
-                part = part.grouped(first_merges(tree, int(size), int(share)))
+                part = part.grouped(merge_to(unit(part.raw), part.weight, int(share)))
             kept.append(part)
         self._groups = Items.join(kept)
 

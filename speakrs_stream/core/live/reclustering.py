@@ -13,6 +13,7 @@ from speakrs_stream.core.clustering.plda import unit
 from speakrs_stream.core.clustering.vbx import start_from, vbx
 from speakrs_stream.core.config import ClusteringConfig, SpeakerBounds
 from speakrs_stream.core.live.memory import Items
+from speakrs_stream.core.live.merging import merge_to
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,8 +61,7 @@ def _bounded(items: Items, labels: I64, bounds: SpeakerBounds) -> I64:
     wanted = min(bounds.clamp(count), len(items))
     if wanted < count:
         weight = np.asarray(np.bincount(labels, items.weight), np.float64)
-        tree = ahc.weighted_centroid_linkage(unit(_means(items, labels)), weight)
-        return np.asarray(ahc.first_merges(tree, count, wanted)[labels], np.int64)
+        return np.asarray(merge_to(unit(_means(items, labels)), weight, wanted)[labels], np.int64)
     if wanted > count:
         tree = linkage(unit(items.raw), "average", "euclidean")
         forced = fcluster(tree, wanted, "maxclust")
