@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import click
 
-from speakrs_stream.errors import SpeakrsError
+from speakrs_stream.core.config import ClusteringConfig, PipelineConfig
+from speakrs_stream.errors import ConfigError, SpeakrsError
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+OUTPUT = click.Path(file_okay=False, path_type=Path)
 
 
 class Group(click.Group):
@@ -29,7 +33,7 @@ def main() -> None:
 
 
 @main.command("revoice")
-@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("out", type=OUTPUT)
 @click.option("--rttm", required=True, type=click.Path(exists=True, path_type=Path), help="Folder of RTTMs, or one.")
 @click.option("--voices", required=True, type=FOLDER, help="Folder of SPEAKER-CHAPTER-UTTERANCE.flac.")
 @click.option(
@@ -60,6 +64,70 @@ def revoice_command(
     config = RevoiceConfig(seed=seed, max_files=max_files, max_seconds=max_seconds, copies=copies)
     made = revoice(out, rttm, voices, config, speakers=names, report=click.echo)
     click.echo(f"{len(made)} meetings written to {out}")
+
+
+@main.command("der")
+@click.argument("folder", type=FOLDER)
+@click.option("--bundle", help="Bundle name or directory.  [default: embedded]")
+@click.option("--backend", default="auto", help="Runtime: auto, cpu, cuda …")
+@click.option("--threads", default=1, type=click.IntRange(min=1), help="Threads of one inference.")
+@click.option("--step", type=float, help="Seconds between windows.  [default: the bundle's]")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a clustering setting; repeatable.")
+@click.option("--collar", default=0.0, type=click.FloatRange(min=0.0), help="Unscored seconds around reference edges.")
+@click.option("--oracle-speakers", is_flag=True, help="Tell the true number of speakers.")
+@click.option("--self-overlap", is_flag=True, help="Count a speaker twice where two turns of his overlap.")
+@click.option("--parity", is_flag=True, help="Keep pyannote's flaws, as `PipelineConfig.parity` does.")
+@click.option("--cache", type=OUTPUT, help="Keep the networks' outputs here and use them again.")
+@click.option("--output-dir", type=OUTPUT, help="Write what was found as RTTM.")
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write figures here too.")
+def der_command(
+    folder: Path,
+    bundle: str | None,
+    backend: str,
+    threads: int,
+    step: float | None,
+    settings: tuple[str, ...],
+    collar: float,
+    oracle_speakers: bool,
+    self_overlap: bool,
+    parity: bool,
+    cache: Path | None,
+    output_dir: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Diarize audio files in FOLDER that have an .rttm beside them, and score the result."""
+    from rich.console import Console
+
+    from benchmarks.der import diarizer, evaluate, report, table
+    from benchmarks.machine import setting
+    from benchmarks.references import find_pairs
+    from speakrs_stream.engine import Engine
+
+    pairs = find_pairs(folder)
+    engine = Engine(bundle, backend=backend, step=step, threads=threads)
+    engine.config = with_settings(engine.config, settings, parity)
+    rows = []
+    diarize = diarizer(engine, oracle=oracle_speakers, cache=cache)
+    for row in evaluate(pairs, diarize, collar=collar, once=not self_overlap, output=output_dir):
+        rows.append(row)
+        click.echo(f"{len(rows)}/{len(pairs)} {row.uri}: {100 * row.score.der:.1f} %", err=True)
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    console.print(table(rows, collar=collar))
+    if json_file is not None:
+        figures = report(rows, collar=collar, setting=setting(), bundle=engine.bundle.name, backend=engine.backend_name)
+        json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
+def with_settings(config: PipelineConfig, settings: Sequence[str], parity: bool) -> PipelineConfig:
+    """`config` with clustering settings NAME=VALUE changed; raises ConfigError for an unknown name or no number."""
+    values = {field.name: getattr(config.clustering, field.name) for field in fields(config.clustering)}
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        try:
+            values[name] = float(value)
+        except ValueError:
+            raise ConfigError(f"--set {setting}: expected NAME=NUMBER") from None
+    return replace(config, clustering=ClusteringConfig.from_mapping(values), parity=parity or config.parity)
 
 
 @main.command("parity")

@@ -58,7 +58,7 @@ class Parity:
 def load_recording(path: Path) -> dict[str, Array]:
     """Arrays of an .npz; raises FormatError when it cannot be read or lacks segmentation or embeddings."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             recording = {name: file[name] for name in file.files}
     except (OSError, ValueError, BadZipFile, AttributeError) as error:
         raise FormatError(f"{path} cannot be read as .npz: {error}") from error
