@@ -3,7 +3,7 @@
 Exact up to some thousand items with SciPy. Centroid linkage has inversions (a merge may be lower than one beneath
 it); SciPy's `distance` criterion cuts on the highest merge inside each subtree, which this relies on. Beyond the
 limit the exact form would need quadratic memory, so items are first clustered block by block in time order, and the
-blocks' clusters, weighted by their size, are then merged by the same rule.
+blocks' clusters, weighted by their size, are then merged by the same rule (docs/adr/0007).
 """
 
 from __future__ import annotations
@@ -12,18 +12,29 @@ from itertools import pairwise
 
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import cdist
 
-from speakrs_stream.core.arrays import F64, I64, Array
-from speakrs_stream.core.clustering.plda import unit
+from speakrs_stream.core.arrays import F32, F64, I64, Array
+
+MOST_CLUSTERS = 100
+"""Clusters the bounded start gives at most; VBx only ever removes clusters, and each costs it memory and time."""
 
 
 def exact(embeddings: Array, threshold: float) -> I64:
     """Cluster numbers 0… of embeddings (n, D), n >= 1, by SciPy's centroid linkage cut at `threshold`."""
-    if len(embeddings) == 1:
-        return np.zeros(1, np.int64)
-    # float32 normalisation, then float64 linkage: the order pyannote computes in
+    return _cluster_rows(_unit(embeddings), threshold)
+
+
+def _unit(embeddings: Array) -> F32:
+    # float32 normalisation, then float64 linkage: the order pyannote computes in. Zeros stay zero.
     x = np.asarray(embeddings, np.float32)
-    rows = x / np.linalg.norm(x, axis=1, keepdims=True)
+    norms = np.linalg.norm(x, axis=1, keepdims=True)
+    return np.asarray(x / np.where(norms == 0, np.float32(1), norms), np.float32)
+
+
+def _cluster_rows(rows: Array, threshold: float) -> I64:
+    if len(rows) == 1:
+        return np.zeros(1, np.int64)
     return _cut(linkage(rows, "centroid", "euclidean"), threshold)
 
 
@@ -32,13 +43,13 @@ def _cut(tree: F64, threshold: float) -> I64:
     return np.asarray(np.unique(labels, return_inverse=True)[1], np.int64)
 
 
-def weighted_centroid_linkage(points: F64, weights: F64) -> F64:
+def weighted_centroid_linkage(points: Array, weights: F64) -> F64:
     """SciPy-style linkage (m - 1, 4) of weighted points (m, D): every merge joins the two nearest centroids.
 
     The Lance-Williams update for centroid linkage with cluster masses; O(m^2) memory, O(m^2) to O(m^3) time.
     """
     m = len(points)
-    squared = np.maximum(((points[:, None] - points[None]) ** 2).sum(-1) if m <= 512 else _squared(points), 0.0)
+    squared = cdist(points, points, "sqeuclidean")
     np.fill_diagonal(squared, np.inf)
     mass = weights.astype(np.float64).copy()
     identity = np.arange(m)
@@ -69,37 +80,58 @@ def weighted_centroid_linkage(points: F64, weights: F64) -> F64:
     return tree
 
 
-def _squared(points: F64) -> F64:
-    norms = (points**2).sum(axis=1)
-    return np.asarray(norms[:, None] + norms[None] - 2 * points @ points.T)
-
-
 def bounded(embeddings: Array, threshold: float, block: int) -> I64:
-    """Cluster numbers 0… of embeddings (n, D) with memory bounded by `block` items at a time."""
-    n = len(embeddings)
-    edges = [*range(0, n, block), n]
-    if len(edges) > 2 and edges[-1] - edges[-2] < block // 4:
-        del edges[-2]
-    labels = np.empty(n, np.int64)
-    means: list[F64] = []
-    masses: list[F64] = []
-    count = 0
-    for start, end in pairwise(edges):
-        part = exact(embeddings[start:end], threshold)
-        rows = unit(np.asarray(embeddings[start:end], np.float64))
-        sizes = np.bincount(part)
-        sums = np.zeros((len(sizes), rows.shape[1]))
-        np.add.at(sums, part, rows)
-        means.append(sums / sizes[:, None])
-        masses.append(sizes.astype(np.float64))
-        labels[start:end] = part + count
-        count += len(sizes)
-    merged = merge_centroids(np.concatenate(means), np.concatenate(masses), threshold)
-    return np.asarray(merged[labels], np.int64)
+    """Cluster numbers 0… of embeddings (n, D), n >= 1, in memory bounded by `block` (>= 2) items at a time.
+
+    Up to `block` items at once are clustered, and replaced by their clusters' centroids with their masses, until one
+    block holds all of them. A block that falls apart into more than a quarter of its items keeps the heaviest
+    clusters, and the others' items go to the nearest of these; at the end `MOST_CLUSTERS` are kept the same way.
+    """
+    points: Array = _unit(embeddings)
+    weights = np.ones(len(points))
+    labels = np.arange(len(points))
+    while len(points) > block:
+        parts, means, masses = [], [], []
+        count = 0
+        single = len(points) == len(labels)  # still items: SciPy is faster
+        edges = np.linspace(0, len(points), -(-len(points) // block) + 1).astype(int).tolist()
+        for start, end in pairwise(edges):
+            rows, mass = points[start:end], weights[start:end]
+            part = _cluster_rows(rows, threshold) if single else merge_centroids(rows, mass, threshold)
+            part, centroids, sizes = _heaviest(part, rows, mass, max(1, block // 4))
+            parts.append(part + count)
+            means.append(centroids)
+            masses.append(sizes)
+            count += len(sizes)
+        labels = np.concatenate(parts)[labels]
+        points, weights = np.concatenate(means), np.concatenate(masses)
+    part, _, _ = _heaviest(merge_centroids(points, weights, threshold), points, weights, MOST_CLUSTERS)
+    return np.asarray(part[labels], np.int64)
 
 
-def merge_centroids(points: F64, weights: F64, threshold: float) -> I64:
-    """Cluster numbers 0… of weighted points (m, D) by centroid linkage cut at `threshold`."""
+def _heaviest(part: I64, points: Array, weights: F64, limit: int) -> tuple[I64, F64, F64]:
+    """At most `limit` clusters: the heaviest; the points of the others go to the nearest of these.
+
+    Returns cluster numbers (m,), centroids (K, D) and masses (K,).
+    """
+    masses = np.bincount(part, weights)
+    if len(masses) > limit:
+        kept = np.sort(np.argsort(-masses, kind="stable")[:limit])
+        centroids = _centroids(part, points, weights)
+        target = cdist(centroids, centroids[kept], "sqeuclidean").argmin(axis=1)
+        target[kept] = np.arange(limit)
+        part = np.asarray(target[part], np.int64)
+    return part, _centroids(part, points, weights), np.asarray(np.bincount(part, weights), np.float64)
+
+
+def _centroids(part: I64, points: Array, weights: F64) -> F64:
+    sums = np.zeros((int(part.max()) + 1, points.shape[1]))
+    np.add.at(sums, part, points * weights[:, None])
+    return np.asarray(sums / np.bincount(part, weights)[:, None])
+
+
+def merge_centroids(points: Array, weights: F64, threshold: float) -> I64:
+    """Cluster numbers 0… of weighted points (m, D), m >= 1, by centroid linkage cut at `threshold`."""
     if len(points) == 1:
         return np.zeros(1, np.int64)
     return _cut(weighted_centroid_linkage(points, weights), threshold)
