@@ -119,6 +119,20 @@ class Reducer:
         """A turn as shown now; None where it was never shown or was retracted."""
         return self._turns.get(number)
 
+    def latest(self, since: int = 0) -> list[tuple[LiveTurn, int]]:
+        """Turns shown now that end after sample `since`, with the number that stands for their speaker after merges."""
+        who = {number: self._who(number) for number in self._speakers}
+        return [(turn, who[turn.speaker]) for turn in self._turns.values() if turn.span.end > since]
+
+    def living(self) -> int:
+        """How many speakers there are now, merged ones not counted."""
+        return sum(speaker.merged_into is None for speaker in self._speakers.values())
+
+    def _who(self, number: int) -> int:
+        while (into := self._speakers[number].merged_into) is not None:
+            number = into
+        return number
+
     def plain(self) -> dict[str, Any]:
         """Plain values for a snapshot."""
         turns = [[t.turn, t.revision, t.speaker, t.span.start, t.span.end, t.final] for t in self._turns.values()]
