@@ -25,7 +25,10 @@ OPTIONAL: Mapping[str, tuple[str, str]] = {
 }
 """Distribution -> the extra that brings it, and what it is for."""
 
-VARIABLES = ("SPEAKRS_MODELS_DIR", "HF_HOME", "HF_ENDPOINT", "HF_HUB_OFFLINE", "HTTPS_PROXY", "CUDA_VISIBLE_DEVICES")
+VARIABLES = (
+    *("SPEAKRS_MODELS_DIR", "SPEAKRS_CACHE_DIR", "HF_ENDPOINT", "HF_HUB_OFFLINE"),
+    *("HTTPS_PROXY", "CUDA_VISIBLE_DEVICES"),
+)
 """Environment variables that change what happens."""
 
 
@@ -91,8 +94,15 @@ def system() -> Iterator[Check]:
 
 def packages() -> Iterator[Check]:
     """This package, what it needs, and what it can use."""
-    yield Check("packages", "speakrs-stream", metadata.version("speakrs-stream"), "ok")
-    for name in required(metadata.requires("speakrs-stream") or []):
+    from speakrs_stream import __version__
+
+    try:
+        requirements = metadata.requires("speakrs-stream") or []
+        yield Check("packages", "speakrs-stream", __version__, "ok")
+    except metadata.PackageNotFoundError:
+        requirements = []
+        yield Check("packages", "speakrs-stream", f"{__version__}, run from its source and not installed", "ok")
+    for name in required(requirements):
         yield installed(name, Check("packages", name, "missing; reinstall speakrs-stream", "broken"))
     for name, (extra, purpose) in OPTIONAL.items():
         line = f"not installed; needed {purpose}: pip install 'speakrs-stream[{extra}]'"

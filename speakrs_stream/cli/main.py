@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
+from speakrs_stream import __version__
 from speakrs_stream.cli.shell import FAILED, INTERRUPTED, OK, Shell, blame, complain
 
 COMMANDS = {
@@ -49,9 +50,7 @@ class LazyGroup(click.Group):
 def show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     """Print the installed version and stop."""
     if wanted and not ctx.resilient_parsing:
-        from importlib.metadata import version
-
-        click.echo(f"speakrs-stream {version('speakrs-stream')}")
+        click.echo(f"speakrs-stream {__version__}")
         ctx.exit()
 
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Protocol
 from speakrs_stream.cli.shell import console, interactive
 from speakrs_stream.cli.timeline import clock
 from speakrs_stream.core.grid import seconds
+from speakrs_stream.formats.text import one_line
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from speakrs_stream.engine import Progress
+    from speakrs_stream.models.hub import DownloadProgress, OnProgress
 
 
 class Tally:
@@ -152,3 +154,37 @@ def reporter(names: Sequence[str], lengths: Sequence[int], *, quiet: bool) -> It
     bar = Bar(names, lengths)
     with bar.display:
         yield bar
+
+
+@contextmanager
+def download_bar(*, quiet: bool = False) -> Iterator[OnProgress | None]:
+    """What to tell a download's progress: a bar where a person watches standard error, otherwise None.
+
+    The bar appears with the first report, so that nothing is shown when nothing is downloaded.
+    """
+    if quiet or not interactive(sys.stderr):
+        yield None
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        *(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()),
+    )
+    display = Progress(*columns, console=console(stderr=True), transient=True, expand=True, redirect_stdout=False)
+    tasks: list[TaskID] = []
+
+    def report(progress: DownloadProgress) -> None:
+        from rich.markup import escape
+
+        if not tasks:
+            display.start()
+            tasks.append(display.add_task(""))
+        label = escape(one_line(progress.file))
+        display.update(tasks[0], description=label, completed=progress.completed, total=progress.total)
+
+    try:
+        yield report
+    finally:
+        display.stop()

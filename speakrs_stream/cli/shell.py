@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 import click
 
 from speakrs_stream.errors import SpeakrsError
-from speakrs_stream.formats.text import one_line
 from speakrs_stream.queue import Diarizer
 
 if TYPE_CHECKING:
@@ -109,6 +108,8 @@ def say(message: str, *, quiet: bool) -> None:
 
 def shown(path: Path | str) -> str:
     """A file's name as it can be printed anywhere."""
+    from speakrs_stream.formats.text import one_line  # brings NumPy along, which --help has no use for
+
     return one_line(click.format_filename(os.fspath(path)))
 
 

@@ -33,7 +33,10 @@ def results_of(
         case ".json":
             from speakrs_stream.formats.text import read_text
 
-            return [Diarization.from_json(read_text(path))]
+            try:
+                return [Diarization.from_json(read_text(path))]
+            except FormatError as error:
+                raise error if str(path) in str(error) else FormatError(f"{path}: {error}") from error
     expected = expected_samples(path)
     return [diarized(shell.open_engine(choice), path, expected, count, quiet=quiet).result()]
 

@@ -52,5 +52,5 @@ def test_a_missing_package() -> None:
 
 
 def test_a_proxy_is_told_without_its_password() -> None:
-    found = list(environment({"HTTPS_PROXY": "http://me:secret@proxy", "HF_HOME": "/models", "OTHER": "x"}))
-    assert [(check.name, check.found) for check in found] == [("HF_HOME", "/models"), ("HTTPS_PROXY", "set")]
+    found = list(environment({"HTTPS_PROXY": "http://me:secret@proxy", "HF_ENDPOINT": "http://hub", "OTHER": "x"}))
+    assert [(check.name, check.found) for check in found] == [("HF_ENDPOINT", "http://hub"), ("HTTPS_PROXY", "set")]

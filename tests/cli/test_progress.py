@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from speakrs_stream.cli.progress import Silent, Tally, pace, reporter
+from speakrs_stream.cli.progress import Silent, Tally, download_bar, pace, reporter
 from speakrs_stream.core.grid import SAMPLE_RATE
 from speakrs_stream.engine import Progress
 
@@ -121,3 +121,27 @@ def test_a_dumb_terminal_sees_nothing_and_no_color_is_honoured() -> None:
     _, seen = on_a_terminal(SCRIPT, NO_COLOR="1")
     assert "b.wav" in seen
     assert "\x1b[3" not in seen and "\x1b[38" not in seen
+
+
+DOWNLOAD = """
+import time
+from speakrs_stream.cli.progress import download_bar
+from speakrs_stream.models.hub import DownloadProgress
+with download_bar() as report:
+    if report is not None:
+        report(DownloadProgress("trunk.onnx", 1_000_000, 4_000_000))
+        time.sleep(0.3)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are a Unix thing")
+def test_a_download_shows_a_bar_on_a_terminal_only(capsys: pytest.CaptureFixture[str]) -> None:
+    out, seen = on_a_terminal(DOWNLOAD)
+    assert out == ""
+    assert "trunk.onnx" in seen and "1.0/4.0 MB" in seen
+    assert on_a_terminal(DOWNLOAD, TERM="dumb") == ("", "")
+    with download_bar() as report:
+        assert report is None
+    with download_bar(quiet=True) as report:
+        assert report is None
+    assert capsys.readouterr() == ("", "")

@@ -40,6 +40,7 @@ def files(tmp_path: Path) -> Path:
     """A folder with a transcript and who spoke."""
     (tmp_path / "talk.json").write_text(json.dumps(TRANSCRIPT))
     (tmp_path / "talk.rttm").write_text(RTTM)
+    (tmp_path / "empty.json").write_text("{}")
     return tmp_path
 
 
@@ -80,7 +81,7 @@ def test_with_audio_it_is_diarized_first(speakrs: Run, files: Path, recording: M
         (["talk.json", "talk.rttm", "--max-gap", "-1"], 2, "not in the range"),
         (["missing.json", "talk.rttm"], 1, "missing.json"),
         (["talk.json", "missing.rttm"], 1, "missing.rttm"),
-        (["talk.rttm", "talk.rttm"], 1, "talk.rttm"),
+        (["empty.json", "talk.rttm"], 1, "empty.json"),
         (["talk.json", "talk.rttm", "-o", "nowhere/x.json"], 1, "cannot write"),
     ],
 )
