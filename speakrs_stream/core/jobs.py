@@ -24,3 +24,7 @@ class Job:
     inputs: Mapping[str, Array]
     """segmentation: samples (160000,) · trunk: fbank (T, 80) · head: statistics (2C,) · multimask: fbank (998, 80)
     and masks (3, 589). The answer is one array: (589, 7) · (T', C) · (D,) · (3, D)."""
+
+    about: tuple[int, int, int] = (0, 0, 0)
+    """What is asked about, for logs and scripted answers: source (0 the stream, n its first n steps padded), number of
+    the window or trunk chunk, local speaker."""

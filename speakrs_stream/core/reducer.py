@@ -24,7 +24,7 @@ from speakrs_stream.core.events import (
     TurnStarted,
     Watermark,
 )
-from speakrs_stream.core.grid import Span
+from speakrs_stream.core.grid import SAMPLE_RATE, Span
 from speakrs_stream.errors import SessionError
 
 
@@ -84,12 +84,19 @@ class StreamState:
         return entry.name if entry is not None and entry.name else f"S{speaker}"
 
 
+FINAL_DISORDER = 130 * SAMPLE_RATE
+"""Samples by which the end of a turn may come before that of one that became final earlier: the longest `max_delay`
+and a window."""
+
+
 class Reducer:
     """The same fold for a long event stream: constant time per event; `state` gives a value at any moment."""
 
     def __init__(self, state: StreamState | None = None) -> None:
         state = state or StreamState()
         self._turns = dict(state.turns)
+        self._open = {number: turn for number, turn in self._turns.items() if not turn.final}
+        self._final = sorted(self._turns.keys() - self._open.keys(), key=lambda number: self._turns[number].span.end)
         self._speakers = dict(state.speakers)
         self._watermark, self._processed = state.watermark, state.processed
         self._last_turn = state.last_turn
@@ -122,7 +129,14 @@ class Reducer:
     def latest(self, since: int = 0) -> list[tuple[LiveTurn, int]]:
         """Turns shown now that end after sample `since`, with the number that stands for their speaker after merges."""
         who = {number: self._who(number) for number in self._speakers}
-        return [(turn, who[turn.speaker]) for turn in self._turns.values() if turn.span.end > since]
+        found = [turn for turn in self._open.values() if turn.span.end > since]
+        for number in reversed(self._final):  # in the order they became final, which is nearly that of their ends
+            turn = self._turns[number]
+            if turn.span.end <= since - FINAL_DISORDER:
+                break
+            if turn.span.end > since:
+                found.append(turn)
+        return [(turn, who[turn.speaker]) for turn in found]
 
     def living(self) -> int:
         """How many speakers there are now, merged ones not counted."""
@@ -158,9 +172,11 @@ class Reducer:
             case TurnFinal():
                 self._movable(event.turn, event.revision)
                 self._turns[event.turn] = LiveTurn(event.turn, event.revision, event.speaker, event.span, True)
+                self._final.append(event.turn)
+                del self._open[event.turn]
             case TurnRetracted():
                 self._movable(event.turn, event.revision)
-                del self._turns[event.turn]
+                del self._turns[event.turn], self._open[event.turn]
             case SpeakerCreated():
                 if event.speaker in self._speakers:
                     raise SessionError(f"speaker {event.speaker} was created before")
@@ -183,7 +199,10 @@ class Reducer:
             raise SessionError(f"turn number {event.turn} was used before")
         self._speaker(event.speaker)
         self._last_turn = event.turn
-        self._turns[event.turn] = LiveTurn(event.turn, event.revision, event.speaker, event.span, False)
+        self._show(LiveTurn(event.turn, event.revision, event.speaker, event.span, False))
+
+    def _show(self, turn: LiveTurn) -> None:
+        self._turns[turn.turn] = self._open[turn.turn] = turn
 
     def _movable(self, turn: int, revision: int) -> LiveTurn:
         known = self._turns.get(turn)

@@ -121,7 +121,8 @@ class Session:
     def jobs(self) -> list[Job]:
         """What must be inferred now and has not been handed out yet."""
         new, self._new = self._new, []
-        return [Job(id_, self._in_flight[id_].model, self._inputs(self._in_flight[id_])) for id_ in new]
+        questions = [(id_, self._in_flight[id_]) for id_ in new]
+        return [Job(id_, q.model, self._inputs(q), (0, *q.about)) for id_, q in questions]
 
     def _inputs(self, question: Question) -> dict[str, Array]:
         if question.model == "segmentation":

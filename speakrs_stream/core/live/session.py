@@ -44,12 +44,15 @@ class _Preview:
 class LiveSession:
     """The pure state behind a live stream."""
 
-    def __init__(self, config: PipelineConfig, live: LiveConfig, model: SpeakerModel) -> None:
+    def __init__(
+        self, config: PipelineConfig, live: LiveConfig, model: SpeakerModel, identity: Identity | None = None
+    ) -> None:
+        """identity: who is who; None for the one described in `identity`, another to compare with."""
         self.config = config
         self.live = live
         self.model = model
         self.main = Session(config, model)
-        self.identity = Identity(live, config.clustering, model.plda)
+        self.identity = identity or Identity(live, config.clustering, model.plda)
         self._reducer = Reducer()
         self._turns = TurnTracker()
         self._count = SpeakerCount(config.step)
@@ -109,7 +112,7 @@ class LiveSession:
         for number, session in [*sources, (MAIN, self.main)]:
             for job in session.jobs():
                 self._jobs[self._next_job] = (number, job.id)
-                out.append(Job(self._next_job, job.model, job.inputs))
+                out.append(Job(self._next_job, job.model, job.inputs, (number, *job.about[1:])))
                 self._next_job += 1
         return out
 
