@@ -87,7 +87,7 @@ def sinc_filters(count: int = 80, taps: int = 251, rate: int = 16_000) -> NDArra
     even[:, middle] = 2 * (high - low)[:, 0]
     odd[:, middle] = 0
     filters = np.concatenate([even, odd]) * np.hamming(taps) / np.tile(2 * (high - low), (2, 1))
-    return filters[:, None, :]
+    return np.asarray(filters[:, None, :])
 
 
 def segmentation(seed: int = 0, batch: int | None = 1, samples: int | str = "samples") -> onnx.ModelProto:
@@ -228,8 +228,7 @@ def write(
     directory.mkdir(parents=True, exist_ok=True)
     onnx.save(segmentation(seed), directory / "segmentation-3.0.onnx")
     tail = directory / "wespeaker-multimask-tail.onnx"
-    data = {"save_as_external_data": True, "location": f"{tail.name}.data"} if external else {}
-    onnx.save(multimask(seed + 1, width=width), tail, **data)
+    onnx.save(multimask(seed + 1, width=width), tail, save_as_external_data=external, location=f"{tail.name}.data")
     for batch in batches:
         onnx.save(segmentation(seed, batch, SAMPLES), directory / f"segmentation-3.0-b{batch}.onnx")
         onnx.save(multimask(seed + 1, batch, width), directory / f"wespeaker-multimask-tail-b{batch}.onnx")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speakrs_stream.errors import BundleCorrupt
-from speakrs_stream.models.manifest import Manifest, inside, parse
+from speakrs_stream.models.manifest import Manifest, NetworkFile, TrunkSpec, inside, parse
 from tests.models import small
 
 Change = Callable[[dict[str, Any]], object]
@@ -24,11 +24,11 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return small.manifest(small.write(tmp_path_factory.mktemp("sound")))
 
 
-def multimask(data: dict[str, Any]) -> None:
+def multimask(data: dict[str, Any], inputs: Sequence[str] = ("fbank", "masks")) -> None:
     """Make the embedding one of kind `multimask`."""
     embedding = data["embedding"]
     del embedding["trunk"], embedding["head"]
-    embedding |= {"kind": "multimask", "multimask": {"file": "trunk.onnx", "inputs": ["fbank", "masks"], "batch": 1}}
+    embedding |= {"kind": "multimask", "multimask": {"file": "trunk.onnx", "inputs": list(inputs), "batch": 1}}
 
 
 def test_reads_every_field(sound: dict[str, Any]) -> None:
@@ -57,11 +57,9 @@ def test_reads_multimask_and_variants(sound: dict[str, Any]) -> None:
 
 
 def test_counts_features() -> None:
-    data_free = {"channels": 4, "stride": 8, "receptive_field": 225}
-    from speakrs_stream.models.manifest import NetworkFile, TrunkSpec
-
-    padded = TrunkSpec(main=NetworkFile("t"), offset=0, padded=True, **data_free)
-    valid = TrunkSpec(main=NetworkFile("t"), offset=112, **data_free)
+    main = NetworkFile("trunk.onnx")
+    padded = TrunkSpec(main=main, channels=4, stride=8, offset=0, receptive_field=225, padded=True)
+    valid = TrunkSpec(main=main, channels=4, stride=8, offset=112, receptive_field=225)
     assert padded.feature_count(998) == 125
     assert valid.feature_count(998) == (998 - 225) // 8 + 1
     assert valid.feature_count(224) == 0
@@ -103,7 +101,7 @@ WRONG: dict[str, tuple[Change, str]] = {
     "padded a number": (lambda d: d["embedding"]["trunk"].update(padded=1), "trunk: 'padded' is 1"),
     "dimension": (lambda d: d["embedding"].update(dimension="8"), "embedding: 'dimension' is '8'"),
     "one input": (
-        lambda d: (multimask(d), d["embedding"]["multimask"].update(inputs=["fbank"])),
+        lambda d: multimask(d, ["fbank"]),
         "'inputs' is a list, expected the names of two inputs",
     ),
     "table missing": (lambda d: d["plda"].pop("psi"), "plda: 'psi' is missing"),
