@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
@@ -23,6 +23,12 @@ UNKNOWN: Final = 2**62
 PIECE = 2**18
 """Values decoded at once, all channels together."""
 
+SKIPS: Final = (4_608, 16_384, 65_536)
+"""Frames of a FLAC file left out behind a damaged place, tried in turn: more than one usual block, and more."""
+
+MOST_REPAIRS: Final = 100
+"""Damaged places that are skipped in one file; a file with more is read up to there."""
+
 READ_ERRORS = (soundfile.SoundFileError, OSError, RuntimeError, ValueError, TypeError, AssertionError)
 """What soundfile raises for a damaged file, depending on where the damage lies."""
 
@@ -31,15 +37,16 @@ class AudioFile(AudioSource):
     """A sound file; made by `open_audio`."""
 
     def __init__(
-        self, name: str, sound: soundfile.SoundFile, file: BinaryIO, container: Container, channel: int | None
+        self, name: str, file: BinaryIO, opener: Callable[[], soundfile.SoundFile], kind: Container, channel: int | None
     ) -> None:
-        frames = int(sound.frames)
-        super().__init__(
-            name, int(sound.samplerate), int(sound.channels), frames if 0 <= frames < UNKNOWN else None, channel
-        )
-        self._sound = sound
+        """opener: opens `file` for decoding, again after damage; kind: what the header says."""
+        self._opener = opener
+        self._sound = opener()
         self._file = file
-        self._container = container
+        self._container = kind
+        frames = int(self._sound.frames)
+        known = frames if 0 <= frames < UNKNOWN else None
+        super().__init__(name, int(self._sound.samplerate), int(self._sound.channels), known, channel)
 
     def close(self) -> None:
         """Close the file; harmless when it is closed already."""
@@ -50,39 +57,71 @@ class AudioFile(AudioSource):
         return self
 
     def _read(self) -> Iterator[NDArray[np.float32]]:
-        if self._sound.closed:
+        if self._file.closed:
             raise BadFormat(f"{self.name} was closed; open it again to read it")
         if self._container.missing:
             self._notes.append(
                 f"the file is cut short: {self._container.missing:,} bytes that its header promises are not there"
             )
-        decoded, broke = 0, False
         try:
             self._sound.seek(0)
         except READ_ERRORS as error:
             raise self._unreadable(error) from error
         buffer = np.empty((max(1, PIECE // self.channels), self.channels), np.float32)
-        while not broke:
-            # Decoding stops with an error where a file is damaged, and what came before it in the same piece is
-            # already in the buffer: the not-numbers that are left of the filling tell how much that was.
-            buffer.fill(np.nan)
-            try:
-                count = len(self._sound.read(dtype="float32", always_2d=True, out=buffer))
-            except READ_ERRORS as error:
-                written = np.flatnonzero(~np.isnan(buffer).all(axis=1))
-                count, broke = int(written[-1]) + 1 if len(written) else 0, True
-                if decoded + count == 0:
-                    raise self._unreadable(error) from error
-            if count == 0:
+        at = lost = repairs = 0
+        while True:
+            count, error = self._decode(buffer)
+            if count:
+                at += count
+                yield buffer[:count].copy()
+            elif at == 0:
+                raise (
+                    BadFormat(f"{self.name} holds no sound: there is a header and nothing behind it; record it again")
+                    if error is None
+                    else self._unreadable(error)
+                ) from error
+            if count and error is None:
+                continue
+            gap = self._skip_damage(at, buffer) if repairs < MOST_REPAIRS else 0
+            if not gap:
                 break
-            decoded += count
-            yield buffer[:count].copy()
-        if decoded == 0:
-            raise BadFormat(f"{self.name} holds no sound: there is a header and nothing behind it; record it again")
-        self._judge(decoded, broke)
+            repairs, lost, at = repairs + 1, lost + gap, at + gap
+            yield np.zeros((gap, self.channels), np.float32)
+        self._judge(at, lost)
 
-    def _judge(self, decoded: int, broke: bool) -> None:
+    def _decode(self, buffer: NDArray[np.float32]) -> tuple[int, BaseException | None]:
+        """Fill `buffer` from where the file stands; returns how far, and what stopped it."""
+        # Decoding stops with an error where a file is damaged, and what came before it in the same piece is
+        # already in the buffer: the not-numbers that are left of the filling tell how much that was.
+        buffer.fill(np.nan)
+        try:
+            return len(self._sound.read(dtype="float32", always_2d=True, out=buffer)), None
+        except READ_ERRORS as error:
+            written = np.flatnonzero(~np.isnan(buffer).all(axis=1))
+            return int(written[-1]) + 1 if len(written) else 0, error
+
+    def _skip_damage(self, at: int, buffer: NDArray[np.float32]) -> int:
+        """Stand behind the damage that stopped decoding at frame `at`; frames left out, 0 when there is no way on."""
+        if self.frames is None or self._container.kind != "FLAC":  # in a damaged MP3 positions are guesses
+            return 0
+        for gap in SKIPS:
+            if at + gap >= self.frames:
+                break
+            try:
+                self._sound.close()
+                self._sound = self._opener()
+                self._sound.seek(at + gap)
+            except (BadFormat, *READ_ERRORS):
+                continue
+            if self._decode(buffer[:1024])[0]:
+                self._sound.seek(at + gap)
+                return gap
+        return 0
+
+    def _judge(self, decoded: int, lost: int) -> None:
         """Note when there was less than the file promised."""
+        if lost:
+            self._notes.append(f"the file is damaged: {lost / self.sample_rate:.1f} s of it count as silence")
         if self.frames is None:
             return  # a stream written without a length ends where decoding ends, sometimes with an error
         missing = (self.frames - decoded) / self.sample_rate
@@ -93,8 +132,6 @@ class AudioFile(AudioSource):
                 f"the file is damaged or cut short: {decoded / self.sample_rate:.1f} of "
                 f"{self.frames / self.sample_rate:.1f} s could be decoded"
             )
-        elif broke:
-            self._notes.append(f"the file is damaged after {decoded / self.sample_rate:.1f} s; what follows is lost")
 
     def _unreadable(self, error: BaseException) -> BadFormat:
         return BadFormat(f"{self.name} cannot be decoded: {_reason(error)}; the file is damaged, get it again")
@@ -115,7 +152,7 @@ def open_audio(source: str | os.PathLike[str] | BinaryIO, *, channel: int | None
         name, file = str(getattr(source, "name", "the stream")), source
     try:
         view, container = _viewed(file, name)
-        return AudioFile(name, _sound(view, file, name, container), file, container, channel)
+        return AudioFile(name, file, lambda: _sound(view, file, name, container), container, channel)
     except BaseException:
         file.close()
         raise
@@ -162,6 +199,7 @@ def _sound(view: View, file: BinaryIO, name: str, container: Container) -> sound
     """Open for decoding; raises BadFormat that says what the file seems to be."""
     try:
         if container.patches or os.name == "nt" or not isinstance(file, io.FileIO):
+            view.seek(0)
             return soundfile.SoundFile(view)
         # A descriptor rather than a name: libsndfile guesses raw formats from suffixes, and would take any
         # text that is called `.vox` for sound.

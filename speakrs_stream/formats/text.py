@@ -17,7 +17,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\
 
 def one_line(text: str) -> str:
     """`text` without line breaks and control characters; never empty."""
-    return " ".join(_CONTROL.sub(" ", text).split(" ")).strip() or "_"
+    return _CONTROL.sub(" ", text).strip() or "_"
 
 
 def one_word(text: str) -> str:
