@@ -65,6 +65,10 @@ class People:
         """Give `number` up in favour of `into`."""
         self._all[number] = replace(self._all[number], merged_into=into)
 
+    def move(self, number: int, raw: F64) -> None:
+        """Replace a number's prototype."""
+        self._all[number] = replace(self._all[number], raw=raw)
+
     def name(self, number: int, name: str) -> None:
         """Give a number a name."""
         self._all[number] = replace(self._all[number], name=name)

@@ -1,0 +1,1 @@
+"""Other people's methods, run on the same inputs as ours."""
