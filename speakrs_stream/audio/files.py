@@ -70,17 +70,15 @@ class AudioFile(AudioSource):
         buffer = np.empty((max(1, PIECE // self.channels), self.channels), np.float32)
         at = lost = repairs = 0
         while True:
-            count, error = self._decode(buffer)
+            count, stopped = self._decode(buffer)
             if count:
                 at += count
                 yield buffer[:count].copy()
+            elif at == 0 and stopped:
+                raise self._unreadable(stopped) from stopped
             elif at == 0:
-                raise (
-                    BadFormat(f"{self.name} holds no sound: there is a header and nothing behind it; record it again")
-                    if error is None
-                    else self._unreadable(error)
-                ) from error
-            if count and error is None:
+                raise BadFormat(f"{self.name} holds no sound: there is a header and nothing behind it; record it again")
+            if count and not stopped:
                 continue
             gap = self._skip_damage(at, buffer) if repairs < MOST_REPAIRS else 0
             if not gap:
