@@ -1,0 +1,1 @@
+"""The recipe that makes the embedded bundle: data, augmentation, networks, export, PLDA and tuning."""

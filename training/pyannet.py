@@ -1,0 +1,89 @@
+"""The PyanNet segmentation network in PyTorch, started from the MIT-licensed pyannote/segmentation weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+POWERSET = torch.tensor(
+    [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]], dtype=torch.float32
+)
+FRAMES = 589
+FRAME_STEP = 270
+FIELD = 991
+LAYERS = 4
+HIDDEN = 128
+
+
+class PyanNet(nn.Module):
+    """`input` [B, 1, samples] to log-probabilities [B, frames, 7] of the powerset classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wave_norm = nn.InstanceNorm1d(1, affine=True)
+        self.filters = nn.Conv1d(1, 80, 251, stride=10, bias=False)
+        self.convolutions = nn.ModuleList([nn.Conv1d(80, 60, 5), nn.Conv1d(60, 60, 5)])
+        self.norms = nn.ModuleList([nn.InstanceNorm1d(n, affine=True) for n in (80, 60, 60)])
+        self.lstm = nn.LSTM(60, HIDDEN, LAYERS, batch_first=True, bidirectional=True)
+        self.linear = nn.ModuleList([nn.Linear(2 * HIDDEN, 128), nn.Linear(128, 128)])
+        self.classifier = nn.Linear(128, len(POWERSET))
+
+    def encode(self, samples: Tensor) -> Tensor:
+        """Convolutional features [B, frames, 60]."""
+        x = self.filters(self.wave_norm(samples)).abs()
+        x = functional.leaky_relu(self.norms[0](functional.max_pool1d(x, 3)), 0.01)
+        for convolution, norm in zip(self.convolutions, list(self.norms)[1:], strict=True):
+            x = functional.leaky_relu(norm(functional.max_pool1d(convolution(x), 3)), 0.01)
+        return x.transpose(1, 2)
+
+    def forward(self, samples: Tensor) -> Tensor:
+        x, _ = self.lstm(self.encode(samples))
+        for layer in self.linear:
+            x = functional.leaky_relu(layer(x), 0.01)
+        return functional.log_softmax(self.classifier(x), dim=-1)
+
+
+def reordered(gates: Tensor) -> Tensor:
+    """ONNX gate order (i, o, f, c) to PyTorch's (i, f, g, o) along the first axis."""
+    i, o, f, c = gates.chunk(4, dim=0)
+    return torch.cat([i, f, c, o], dim=0)
+
+
+def load_teacher(path: Path) -> PyanNet:
+    """The teacher's weights. Its three sigmoids become seven classes: log p(S) = sum of the logits in S + constant."""
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load(str(path)).graph
+    weights = {t.name: torch.from_numpy(np.array(numpy_helper.to_array(t))) for t in graph.initializer}
+    net = PyanNet()
+    state = {
+        "wave_norm.weight": weights["n.s.wn.weight"],
+        "wave_norm.bias": weights["n.s.wn.bias"],
+        "filters.weight": weights["n.s.c.0.weight"],
+    }
+    for i in range(3):
+        state[f"norms.{i}.weight"] = weights[f"n.s.n.{i}.weight"]
+        state[f"norms.{i}.bias"] = weights[f"n.s.n.{i}.bias"]
+    for i in range(2):
+        state[f"convolutions.{i}.weight"] = weights[f"n.s.c.{i + 1}.weight"]
+        state[f"convolutions.{i}.bias"] = weights[f"n.s.c.{i + 1}.bias"]
+    for layer, node in enumerate(n for n in graph.node if n.op_type == "LSTM"):
+        w, r, b = (weights[node.input[k]] for k in (1, 2, 3))
+        for direction, suffix in enumerate(("", "_reverse")):
+            state[f"lstm.weight_ih_l{layer}{suffix}"] = reordered(w[direction])
+            state[f"lstm.weight_hh_l{layer}{suffix}"] = reordered(r[direction])
+            state[f"lstm.bias_ih_l{layer}{suffix}"] = reordered(b[direction][: 4 * HIDDEN])
+            state[f"lstm.bias_hh_l{layer}{suffix}"] = reordered(b[direction][4 * HIDDEN :])
+    products = [weights[n.input[1]] for n in graph.node if n.op_type == "MatMul"]
+    for i, name in enumerate(("n.a.bias", "n.b.bias")):
+        state[f"linear.{i}.weight"] = products[i].T
+        state[f"linear.{i}.bias"] = weights[name]
+    state["classifier.weight"] = POWERSET @ products[2].T
+    state["classifier.bias"] = POWERSET @ weights["n.o.bias"]
+    net.load_state_dict(state)
+    return net
