@@ -158,9 +158,8 @@ def estimated(group: Group, latest: float | None) -> list[tuple[float | None, fl
         start, end = unit.start, unit.end
         if start is not None and (end is None or end < start):
             following = (u.start for u in group.units[index + 1 :] if u.start is not None and u.start >= start)
-            end = min(
-                start + SHORT, next(following, math.inf), math.inf if group.end is None else max(start, group.end)
-            )
+            bound = group.end if group.end is not None and group.end > start else math.inf
+            end = min(start + SHORT, next(following, math.inf), bound)
         elif start is None and end is not None:
             start = max(0.0, end - SHORT)
         known.append((start, end) if start is not None and end is not None else None)
