@@ -31,7 +31,7 @@ from speakrs_stream.scoring import Labelled, merged
 PACKAGES = "flite espeak-ng festival festvox-kdlpc16k"
 ROOM = Room((5.2, 4.1, 2.7), 0.28)
 SEED = 7
-LEVEL = 0.022
+LEVEL = 0.02
 """RMS of every voice while it speaks."""
 
 NOISE = 0.0002
@@ -57,7 +57,7 @@ class Line:
 
 SCRIPT = (
     Line("alice", "Good morning everybody, and thank you for coming. Shall we begin with the museum tour?", 0.6),
-    Line("bruce", "Yes, let us do that. The guides say that the tour on Saturday is already full.", 0.3),
+    Line("bruce", "Yes, let us do that. The guides say that Saturday is already full.", 0.3),
     Line("alice", "Already full? That was quick.", -0.35),
     Line("bruce", "It was. Forty people signed up, and twelve more are waiting.", 0.3),
     Line("clara", "Then we could offer a second tour on Sunday. The small hall is free from two o'clock.", 0.4),
@@ -101,7 +101,7 @@ def festival(voice: str, text: str, path: Path) -> list[str]:
 
 CAST = {
     "alice": (flite, "slt"),
-    "bruce": (flite, "awb"),
+    "bruce": (flite, "rms"),
     "clara": (espeak, "en-us+f2"),
     "derek": (festival, "ked_diphone"),
 }
