@@ -168,7 +168,7 @@ class Reducer:
                 self._start(event)
             case TurnRevised() | TurnRelabelled():
                 turn = self._movable(event.turn, event.revision)
-                self._turns[event.turn] = replace(turn, revision=event.revision, speaker=event.speaker, span=event.span)
+                self._show(replace(turn, revision=event.revision, speaker=event.speaker, span=event.span))
             case TurnFinal():
                 self._movable(event.turn, event.revision)
                 self._turns[event.turn] = LiveTurn(event.turn, event.revision, event.speaker, event.span, True)
