@@ -8,7 +8,7 @@ from speakrs_stream.core.arrays import F32, F64, I64, Array
 from speakrs_stream.core.clustering.plda import Plda
 
 
-def toy_plda(dimension: int = 32, latent: int = 16, seed: int = 1) -> Plda:
+def toy_plda(dimension: int = 32, latent: int = 32, seed: int = 1) -> Plda:
     """A PLDA with random means, a random orthonormal reduction and variances from 26 down to 0.6, like community-1."""
     generator = np.random.default_rng(seed)
     basis = np.linalg.qr(generator.standard_normal((dimension, dimension)))[0]
@@ -17,7 +17,7 @@ def toy_plda(dimension: int = 32, latent: int = 16, seed: int = 1) -> Plda:
         lda=basis[:, :latent],
         mean2=0.02 * generator.standard_normal(latent),
         mu=0.05 * generator.standard_normal(latent),
-        tr=np.linalg.qr(generator.standard_normal((latent, latent)))[0] * 2.0,
+        tr=np.linalg.qr(generator.standard_normal((latent, latent)))[0] * 3.0,
         psi=np.geomspace(26.0, 0.6, latent),
     )
 

@@ -16,7 +16,7 @@ from speakrs_stream.core.embedding.fbank import FBANK_PER_WINDOW, HOP, Fbank
 from speakrs_stream.core.embedding.pooling import clean_masks, pool, resample_centred, resample_nearest
 from speakrs_stream.core.jobs import Model
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS
-from speakrs_stream.errors import ConfigError
+from speakrs_stream.errors import ConfigError, SessionError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,8 +143,9 @@ class Extraction:
         raise AssertionError(question)
 
     def resolve(self, question: Question, output: Array) -> list[Question]:
-        """Take an answer; return the questions it leads to."""
+        """Take an answer; return the questions it leads to. SessionError where it has the wrong shape."""
         number, local = question.about
+        self._check(question, output)
         if question.model == "multimask":
             window = self._windows[number]
             spoken = window.masks.any(axis=1)
@@ -185,11 +186,13 @@ class Extraction:
     def forget(self, first_window: int) -> None:
         """Drop what no window from `first_window` on can need."""
         first = first_window * self.step // HOP
-        self.fbank.forget(first)
         if self.layout.shared:
-            feature = first // self.layout.stride
-            for chunk in [chunk for chunk in self._chunks if self._chunk_range(chunk)[1] <= feature]:
-                del self._chunks[chunk]
+            # a window may begin inside a chunk; if it is the first to ask for it, all of the chunk's frames are needed
+            chunk = self._chunk_of(first // self.layout.stride)
+            first = min(first, self._chunk_range(chunk)[0] * self.layout.stride)
+            for old in [number for number in self._chunks if number < chunk]:
+                del self._chunks[old]
+        self.fbank.forget(first)
 
     # -- state -----------------------------------------------------------------------------------------------
 
@@ -222,6 +225,17 @@ class Extraction:
         self._pooled = {(number, local): arrays[f"pooled.{number}.{local}"] for number, local in plain["pooled"]}
 
     # -- how -------------------------------------------------------------------------------------------------
+
+    def _check(self, question: Question, output: Array) -> None:
+        if question.model == "trunk":
+            whole = (0, self.layout.features_per_window)
+            low, high = self._chunk_range(question.about[0]) if self.layout.shared else whole
+            right, wanted = output.ndim == 2 and len(output) == high - low, f"({high - low}, channels)"
+        else:
+            shape = (self.layout.dimension,) if question.model == "head" else (LOCAL_SPEAKERS, self.layout.dimension)
+            right, wanted = output.shape == shape, str(shape)
+        if not right:
+            raise SessionError(f"the {question.model} network gave {output.shape} where {wanted} was expected")
 
     def _window_fbank(self, window: int) -> F32:
         first = window * self.step // HOP

@@ -55,16 +55,16 @@ def pool(features: F32, weights: F32) -> F32:
     weights:  (speakers, time) float32, 0 to 1; a row of zeros gives NaN, which clustering skips
     returns:  (speakers, 2 * channels) float32
     """
-    x: F64 = features.astype(np.float64)
-    w: F64 = weights.astype(np.float64)
-    total = w.sum(axis=1, keepdims=True) + 1e-8
-    mean = (w @ x) / total
-    # the variance around each speaker's own mean, without a (speakers, time, channels) temporary
-    centred = x - x.mean(axis=0)
-    shift = mean - x.mean(axis=0)
-    second = (w @ (centred * centred)) - 2 * shift * (w @ centred) + shift * shift * w.sum(axis=1, keepdims=True)
-    divisor = total - (w * w).sum(axis=1, keepdims=True) / total + 1e-8
-    deviation = np.sqrt(np.maximum(second / divisor, MIN_VARIANCE))
-    out = np.concatenate([mean, deviation], axis=1).astype(np.float32)
-    out[w.sum(axis=1) == 0] = np.nan
+    out = np.full((len(weights), 2 * features.shape[1]), np.nan, np.float32)
+    for row, weight in zip(out, weights, strict=True):
+        spoken = np.flatnonzero(weight)  # nothing is read of the other frames: they may not even have been computed
+        if not len(spoken):
+            continue
+        x: F64 = features[spoken].astype(np.float64)
+        w: F64 = weight[spoken].astype(np.float64)
+        total = w.sum()
+        mean = (w @ x) / total
+        x -= mean
+        variance = (w @ (x * x)) / (total - (w @ w) / total + 1e-8)
+        row[:] = np.concatenate([mean, np.sqrt(np.maximum(variance, MIN_VARIANCE))])
     return out

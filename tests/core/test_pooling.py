@@ -1,0 +1,132 @@
+"""Masks and weighted statistics beside plain loops."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from speakrs_stream.core.arrays import F32
+from speakrs_stream.core.embedding.pooling import (
+    clean_frames,
+    clean_masks,
+    pool,
+    resample_centred,
+    resample_nearest,
+)
+from speakrs_stream.core.grid import FRAMES_PER_WINDOW
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def plain_pool(features: F32, weights: F32) -> list[list[float]]:
+    """Weighted mean and unbiased deviation, number by number."""
+    out = []
+    for weight in weights.tolist():
+        columns = [[float(value) for value in column] for column in features.T]
+        v1 = math.fsum(weight)
+        if v1 == 0:
+            out.append([math.nan] * (2 * len(columns)))
+            continue
+        v2 = math.fsum(w * w for w in weight)
+        means = [math.fsum(w * x for w, x in zip(weight, column, strict=True)) / v1 for column in columns]
+        deviations = [
+            math.sqrt(
+                max(
+                    math.fsum(w * (x - mean) ** 2 for w, x in zip(weight, column, strict=True)) / (v1 - v2 / v1 + 1e-8),
+                    1e-10,
+                )
+            )
+            for column, mean in zip(columns, means, strict=True)
+        ]
+        out.append(means + deviations)
+    return out
+
+
+@settings(deadline=None, max_examples=40)
+@given(seeds, st.integers(1, 40), st.integers(1, 6), st.booleans())
+def test_pool_is_a_plain_loop(seed: int, time: int, channels: int, binary: bool) -> None:
+    generator = np.random.default_rng(seed)
+    features = (generator.standard_normal((time, channels)) + generator.normal(0, 10, channels)).astype(np.float32)
+    weights = generator.random((3, time)).astype(np.float32)
+    weights[generator.random((3, time)) < 0.4] = 0
+    if binary:
+        weights = (weights > 0).astype(np.float32)
+    before = features.copy(), weights.copy()
+    pooled = pool(features, weights)
+    assert pooled.dtype == np.float32 and pooled.shape == (3, 2 * channels)
+    np.testing.assert_allclose(pooled, plain_pool(features, weights), rtol=2e-6, atol=2e-5)
+    assert (features == before[0]).all() and (weights == before[1]).all()
+
+
+def test_all_ones_give_the_unbiased_deviation() -> None:
+    features = np.random.default_rng(0).standard_normal((125, 7)).astype(np.float32)
+    pooled = pool(features, np.ones((1, 125), np.float32))[0]
+    np.testing.assert_allclose(pooled[:7], features.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(pooled[7:], features.std(axis=0, ddof=1), rtol=1e-6)
+
+
+def test_a_row_of_zeros_gives_nan_and_one_frame_the_smallest_deviation() -> None:
+    features = (1000 + np.arange(12.0)).reshape(4, 3).astype(np.float32)
+    weights = np.array([[0, 0, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0]], np.float32)
+    pooled = pool(features, weights)
+    assert np.isnan(pooled[0]).all()
+    assert pooled[1].tolist() == pytest.approx([1003, 1004, 1005, 1e-5, 1e-5, 1e-5])
+    np.testing.assert_allclose(pooled[2, 3:], math.sqrt(4.5), rtol=1e-6)
+
+
+def test_frames_without_weight_are_not_read() -> None:
+    features = np.array([[1.0], [np.nan], [3.0], [np.inf]], np.float32)
+    assert pool(features, np.array([[1, 0, 1, 0]], np.float32))[0].tolist() == pytest.approx([2, math.sqrt(2)])
+    assert not np.isfinite(pool(features, np.array([[1, 1, 0, 0]], np.float32))).any()
+
+
+@settings(deadline=None, max_examples=40)
+@given(seeds)
+def test_clean_masks_leave_out_overlap_where_enough_is_left(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    activations = np.zeros((FRAMES_PER_WINDOW, 3), np.uint8)
+    for local in range(3):
+        start = int(generator.integers(FRAMES_PER_WINDOW))
+        activations[start : start + int(generator.choice([1, 2, 3, 4, 200])), local] = 1
+    masks = clean_masks(activations)
+    assert masks.shape == (3, FRAMES_PER_WINDOW) and masks.dtype == np.float32
+    for local in range(3):
+        speaks = [bool(row[local]) for row in activations]
+        alone = [on and int(row.sum()) == 1 for on, row in zip(speaks, activations, strict=True)]
+        assert masks[local].astype(bool).tolist() == (alone if sum(alone) > 2 else speaks)
+    counted = [sum(bool(row[local]) and int(row.sum()) == 1 for row in activations) for local in range(3)]
+    assert clean_frames(activations).tolist() == counted
+
+
+def test_three_clean_frames_are_enough_and_two_are_not() -> None:
+    activations = np.zeros((FRAMES_PER_WINDOW, 3), np.uint8)
+    activations[100:200, 0] = 1
+    activations[103:200, 1] = 1  # three frames of the first are clean
+    activations[197:203, 2] = 1  # three of the third
+    masks = clean_masks(activations)
+    assert masks[0].sum() == 3 and masks[2].sum() == 3
+    activations[102, 1] = 1
+    assert clean_masks(activations)[0].sum() == 100
+
+
+def test_nearest_neighbours_are_those_of_the_padded_network() -> None:
+    ramp = np.arange(FRAMES_PER_WINDOW, dtype=np.float32)[None]
+    picked = resample_nearest(ramp, 125)[0].astype(int).tolist()
+    assert picked[:8] == [0, 4, 9, 14, 18, 23, 28, 32] and picked[-3:] == [574, 579, 584]
+    assert picked == [i * 589 // 125 for i in range(125)]
+
+
+@pytest.mark.parametrize(("stride", "offset"), [(4, 12), (8, 0), (10, 112), (1, 0)])
+def test_centred_features_read_the_mask_at_their_own_time(stride: int, offset: int) -> None:
+    count = (998 - 2 * offset - 1) // stride + 1
+    ramp = np.arange(FRAMES_PER_WINDOW, dtype=np.float32)[None]
+    picked = resample_centred(ramp, count, stride, offset)[0].astype(int)
+    middles = (offset + np.arange(count) * stride) * 0.01 + 0.0125  # seconds, of each feature
+    frames = picked * 0.016875 + 495 / 16_000  # seconds, of the mask frame it reads
+    inside = (middles >= frames.min()) & (middles <= 588 * 0.016875 + 495 / 16_000)
+    assert (np.abs(middles - frames)[inside] <= 0.016875 / 2 + 1e-9).all()
+    assert (np.diff(picked) >= 0).all()
