@@ -16,8 +16,10 @@ def write_text_atomically(path: str | os.PathLike[str], text: str) -> Path:
     return write_bytes_atomically(path, text.encode("utf-8", errors="backslashreplace"))
 
 
-def write_bytes_atomically(path: str | os.PathLike[str], data: bytes) -> Path:
+def write_bytes_atomically(path: str | os.PathLike[str], data: bytes, *, private: bool = False) -> Path:
     """Write a file whole or not at all, and return its path.
+
+    private: only its owner may read it, from the first byte on and whatever it was before; else it keeps its rights
 
     What was there before stays until the new content is safely on the disk. A link is followed; a pipe or a
     device (`/dev/stdout`) is written to directly. Raises OutputError that says why and leaves nothing behind.
@@ -30,24 +32,26 @@ def write_bytes_atomically(path: str | os.PathLike[str], data: bytes) -> Path:
             with open(target, "wb") as stream:
                 stream.write(data)
             return target
-        _replace(Path(os.path.realpath(target)), data)
+        _replace(Path(os.path.realpath(target)), data, private)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(f"cannot write {target}: {reason}; {_way_out(error, target)}") from error
     return target
 
 
-def _replace(target: Path, data: bytes) -> None:
+def _replace(target: Path, data: bytes, private: bool) -> None:
     """The three steps; the file beside is removed when one of them fails."""
     beside = target.with_name(f".{target.name[:100]}.{os.getpid()}-{os.urandom(4).hex()}.partial")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    mode = 0o600 if private else 0o666
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
     try:
         with open(descriptor, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        with contextlib.suppress(FileNotFoundError):
-            os.chmod(beside, stat.S_IMODE(target.stat().st_mode))
+        if not private:
+            with contextlib.suppress(FileNotFoundError):
+                os.chmod(beside, stat.S_IMODE(target.stat().st_mode))
         os.replace(beside, target)
     except BaseException:
         with contextlib.suppress(OSError):
