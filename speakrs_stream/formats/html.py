@@ -14,7 +14,7 @@ from speakrs_stream.formats.text import one_line
 ROW_SECONDS = (30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 """Lengths a row of the close-up may have."""
 
-MOST_ROWS = 24
+MOST_ROWS = 12
 """Rows the close-up aims not to exceed."""
 
 SHORT_LIST = 12
@@ -142,13 +142,15 @@ def _close_up(diarization: Diarization, exclusive: bool) -> str:
         return ""
     row = next((r for r in ROW_SECONDS if length / r <= MOST_ROWS), ROW_SECONDS[-1]) * SAMPLE_RATE
     thin = Layout(width=1000, lane=9, gap=3, gutter=0, margin=6, ticks=10)
+    hue = colours(diarization.labels)
+    legend = "".join(f"<li>{_chip(diarization, label, hue)}</li>" for label in diarization.labels)
     drawn = []
     for start in range(0, diarization.samples, row):
         picture = timeline(diarization, exclusive=exclusive, within=Span(start, start + row), layout=thin)
         drawn.append(f"<figure>{picture}</figure>")
     return (
         f'<section aria-labelledby="closeup"><h2 id="closeup">Close-up</h2><p class="hint">One row is '
-        f'{_length(row // SAMPLE_RATE)}; lanes are in the order of the timeline above.</p><div class="rows">'
+        f'{_length(row // SAMPLE_RATE)}.</p><ul class="legend">{legend}</ul><div class="rows">'
         f"{''.join(drawn)}</div></section>"
     )
 

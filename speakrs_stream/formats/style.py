@@ -25,7 +25,9 @@ section,aside{background:var(--card);border:1px solid var(--line);border-radius:
 figure{margin:0;overflow-x:auto}
 figure svg{display:block;min-width:640px;font-family:inherit}
 section>figure{margin:-8px -12px -6px}
-.rows{display:grid;gap:4px}
+.rows{display:grid;gap:4px;overflow-x:auto}
+.rows figure{overflow:visible;min-width:640px}
+.legend{display:flex;flex-wrap:wrap;gap:6px 18px;margin:0 0 14px;padding:0;list-style:none;font-size:.9rem}
 .hint{margin:-8px 0 12px;color:var(--soft);font-size:.9rem}
 .scroll{overflow-x:auto}
 .tall{max-height:560px;overflow-y:auto;border-top:1px solid var(--line)}
@@ -47,6 +49,9 @@ legend{float:left;padding:0 4px 0 0;color:var(--soft);margin-right:12px}
 fieldset label{display:inline-flex;gap:7px;align-items:center;cursor:pointer}
 input{accent-color:#0072B2;width:16px;height:16px;margin:0}
 footer{color:var(--soft);font-size:.85rem;padding:4px}
+@media(max-width:640px){main{padding:24px 12px}section{padding:16px}.facts{gap:10px 24px}th,td{padding:8px 6px}
+.airtime .bar{min-width:40px;width:30%}.airtime :is(th,td):nth-child(n+5){display:none}
+.airtime .chip bdi{max-width:9em}}
 @media print{body{background:#fff;color:#000}section{break-inside:avoid}.tall{max-height:none;overflow:visible}
 fieldset{display:none}section:last-of-type{break-inside:auto}}
 """

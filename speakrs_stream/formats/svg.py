@@ -139,7 +139,7 @@ class _Lanes:
             hint = f"{escape(name)} · {moment(span.start)} to {moment(span.end)} ({span.seconds:.1f} s)"
             bars.append(
                 f'<rect x="{x:.2f}" y="{top}" width="{width:.2f}" height="{self.layout.lane}" '
-                f'rx="{min(4.0, width / 2):.3g}"><title>{hint}</title></rect>'
+                f'rx="{min(3.0, width / 2):.3g}"><title>{hint}</title></rect>'
             )
         return f'<g fill="{colour}">' + "".join(bars) + "</g>" if bars else ""
 

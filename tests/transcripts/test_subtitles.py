@@ -29,7 +29,10 @@ def test_srt_keeps_everything_and_gets_names(talk: Diarization) -> None:
 
 
 def test_srt_with_faults_that_people_make(talk: Diarization) -> None:
-    text = "0:00:00.5 --> 0:00:01.5\nhello\n2\n00:00:02,000 --> 00:00:03,000\ngood\n\nmore\n\n\n3\n00:00:03,000 --> 00:00:03,500\n"
+    text = (
+        "0:00:00.5 --> 0:00:01.5\nhello\n2\n00:00:02,000 --> 00:00:03,000\ngood\n\nmore\n\n\n"
+        "3\n00:00:03,000 --> 00:00:03,500\n"
+    )
     words = parse_transcript(text, "srt").words
     assert [(w.text, w.span) for w in words] == [
         ("hello", Span(8_000, 24_000)),
@@ -41,8 +44,9 @@ def test_srt_with_faults_that_people_make(talk: Diarization) -> None:
 
 def test_vtt_keeps_everything_and_gets_voices(talk: Diarization) -> None:
     text = (
-        "WEBVTT - a title\n\nSTYLE\n::cue { color: red }\n\nNOTE nothing\n\nfirst\n00:00.500 --> 00:01.500 align:start\n"
-        "<v.loud Old Name>hello &amp; there</v>\nagain\n\nNOTE between\n\n00:00:02.000 --> 00:00:03.000\n<b>good</b>\n"
+        "WEBVTT - a title\n\nSTYLE\n::cue { color: red }\n\nNOTE nothing\n\nfirst\n"
+        "00:00.500 --> 00:01.500 align:start\n<v.loud Old Name>hello &amp; there</v>\nagain\n\nNOTE between\n\n"
+        "00:00:02.000 --> 00:00:03.000\n<b>good</b>\n"
     )
     expected = (
         text.replace("<v.loud Old Name>hello &amp; there</v>\nagain", "<v Ann>hello &amp; there\nagain</v>")
