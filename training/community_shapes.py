@@ -90,12 +90,16 @@ def sinc_filters(count: int = 80, taps: int = 251, rate: int = 16_000) -> NDArra
     return np.asarray(filters[:, None, :])
 
 
-def segmentation(seed: int = 0, batch: int | None = 1, samples: int | str = "samples") -> onnx.ModelProto:
+def segmentation(
+    seed: int = 0, batch: int | None = 1, samples: int | str = "samples", width: int = 32
+) -> onnx.ModelProto:
     """PyanNet: `input` [batch, 1, samples] to log-probabilities `output` [batch, frames, 7].
 
     batch: fixed size; None for any
+    width: 32 for the true number of channels, less for proportionally fewer
     """
     graph = Graph(np.random.default_rng(seed))
+    filters, inner, hidden = 2 * (40 * width // 32), 60 * width // 32, 128 * width // 32
 
     def norm(x: str, channels: int) -> str:
         return graph.add(
@@ -103,29 +107,33 @@ def segmentation(seed: int = 0, batch: int | None = 1, samples: int | str = "sam
         )
 
     x = norm("input", 1)
-    x = graph.add("Abs", graph.add("Conv", x, graph.floats(sinc_filters()), kernel_shape=[251], strides=[10]))
-    channels = 80
+    x = graph.add("Abs", graph.add("Conv", x, graph.floats(sinc_filters(filters)), kernel_shape=[251], strides=[10]))
+    channels = filters
     for stage in range(3):
         if stage:
-            kernel = graph.random(60, channels, 5, inputs=channels * 5, gain=1.4)
-            x = graph.add("Conv", x, kernel, graph.floats(np.zeros(60)), kernel_shape=[5])
-            channels = 60
+            kernel = graph.random(inner, channels, 5, inputs=channels * 5, gain=1.4)
+            x = graph.add("Conv", x, kernel, graph.floats(np.zeros(inner)), kernel_shape=[5])
+            channels = inner
         x = norm(graph.add("MaxPool", x, kernel_shape=[3], strides=[3]), channels)
         x = graph.add("LeakyRelu", x, alpha=0.01)
     x = graph.add("Transpose", x, perm=[2, 0, 1])
-    width = 60
+    size = inner
     for _ in range(4):
-        arrays = [graph.random(2, 512, width, inputs=width), graph.random(2, 512, 128, inputs=128)]
-        x = graph.add("LSTM", x, *arrays, graph.floats(np.zeros((2, 1024))), hidden_size=128, direction="bidirectional")
+        arrays = [
+            graph.random(2, 4 * hidden, size, inputs=size),
+            graph.random(2, 4 * hidden, hidden, inputs=hidden),
+            graph.floats(np.zeros((2, 8 * hidden))),
+        ]
+        x = graph.add("LSTM", x, *arrays, hidden_size=hidden, direction="bidirectional")
         x = graph.add("Transpose", x, perm=[0, 2, 1, 3])
-        x = graph.add("Reshape", x, graph.integers(0, 0, 256))
-        width = 256
+        x = graph.add("Reshape", x, graph.integers(0, 0, 2 * hidden))
+        size = 2 * hidden
     x = graph.add("Transpose", x, perm=[1, 0, 2])
     for outputs in (128, 128, 7):
-        x = graph.add("MatMul", x, graph.random(width, outputs, inputs=width, gain=1.4))
+        x = graph.add("MatMul", x, graph.random(size, outputs, inputs=size, gain=1.4))
         x = graph.add("Add", x, graph.floats(np.zeros(outputs)))
         x = graph.add("LeakyRelu", x, alpha=0.01) if outputs == 128 else graph.add("LogSoftmax", x, axis=-1)
-        width = outputs
+        size = outputs
     first: int | str = "batch" if batch is None else batch
     frames: int | str = FRAMES if samples == SAMPLES else "frames"
     return graph.model({"input": (first, 1, samples)}, "output", (first, frames, 7))
@@ -222,15 +230,16 @@ def write(
 ) -> Path:
     """Write a directory in the speakrs-models layout; the directory.
 
+    width: channels of the embedding network's first stage, 32 in the real one; fewer make small networks
     batches: fixed batch sizes to export besides 1
     external: keep the embedding network's weights in a file of their own
     """
     directory.mkdir(parents=True, exist_ok=True)
-    onnx.save(segmentation(seed), directory / "segmentation-3.0.onnx")
+    onnx.save(segmentation(seed, width=width), directory / "segmentation-3.0.onnx")
     tail = directory / "wespeaker-multimask-tail.onnx"
     onnx.save(multimask(seed + 1, width=width), tail, save_as_external_data=external, location=f"{tail.name}.data")
     for batch in batches:
-        onnx.save(segmentation(seed, batch, SAMPLES), directory / f"segmentation-3.0-b{batch}.onnx")
+        onnx.save(segmentation(seed, batch, SAMPLES, width), directory / f"segmentation-3.0-b{batch}.onnx")
         onnx.save(multimask(seed + 1, batch, width), directory / f"wespeaker-multimask-tail-b{batch}.onnx")
     for name, table in plda(seed + 2).items():
         np.save(directory / f"plda_{name}.npy", table)
@@ -244,7 +253,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, nargs="*", default=[], help="fixed batch sizes besides 1")
-    parser.add_argument("--width", type=int, default=32, help="channels of the first stage, 32 in the real network")
+    parser.add_argument("--width", type=int, default=32, help="32 for true shapes, less for small networks")
     given = parser.parse_args()
     print(write(given.directory, seed=given.seed, width=given.width, batches=tuple(given.batch)))
 

@@ -169,7 +169,7 @@ def checked_batch(path: Path, network: Network, signature: Signature, promised: 
     if len(batches - {None}) > 1:
         raise wrong("inputs of one batch size")
     if promised is not None and batch not in (None, promised):
-        raise wrong(f"a batch of {promised}, as the manifest says,")
+        raise wrong(f"a batch of {promised}, as the manifest says")
     return promised if batch is None else batch
 
 
