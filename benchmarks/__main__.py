@@ -77,7 +77,9 @@ def revoice_command(
 @click.option("--oracle-speakers", is_flag=True, help="Tell the true number of speakers.")
 @click.option("--self-overlap", is_flag=True, help="Count a speaker twice where two turns of his overlap.")
 @click.option("--parity", is_flag=True, help="Keep pyannote's flaws, as `PipelineConfig.parity` does.")
-@click.option("--cache", type=OUTPUT, help="Keep the networks' outputs here and use them again.")
+@click.option(
+    "--cache", type=OUTPUT, help="Keep the networks' outputs here and use them again (speed then means nothing)."
+)
 @click.option("--output-dir", type=OUTPUT, help="Write what was found as RTTM.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write figures here too.")
 def der_command(
