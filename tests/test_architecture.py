@@ -28,7 +28,7 @@ CORE_MAY_IMPORT = (
 """Values and arithmetic: no clock, thread, file, socket or model."""
 
 ONLY_IN = {
-    "a runtime": (("onnxruntime", "coremltools"), ("speakrs_stream/inference/",)),
+    "a runtime": (("onnxruntime", "coremltools"), ("speakrs_stream/inference/", "training/")),
     "the microphone": (("sounddevice",), ("speakrs_stream/audio/microphone.py",)),
     "the network": (
         ("huggingface_hub", "urllib.request", "http", "socket", "requests", "httpx", "ssl"),

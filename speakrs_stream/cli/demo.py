@@ -24,12 +24,13 @@ from speakrs_stream.cli.shell import Shell, ascii_only, console, shown
 from speakrs_stream.cli.sources import diarized, expected_samples
 from speakrs_stream.cli.summary import summarize
 from speakrs_stream.cli.timeline import clock, timeline
+from speakrs_stream.diarization import Diarization
 from speakrs_stream.errors import FormatError, OutputError
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from speakrs_stream.diarization import Diarization, Turn
+    from speakrs_stream.diarization import Turn
     from speakrs_stream.scoring import Score
 
 WIDEST = 120
@@ -79,6 +80,9 @@ def demo(shell: Shell, /, file: Path | None, reference: Path | None, output_dir:
         result = job.result()
     show(result)
     if really is not None:
+        click.echo("\nThe reference:\n")
+        draw(Diarization.from_turns(really, samples=result.samples))
+        click.echo()
         click.echo(error_rate(scored(result, really)))
     speed = f", {pace(result.duration / job.elapsed)} real time" if job.elapsed > 0 else ""
     used = ", ".join(filter(None, (f"bundle {result.bundle}", engine.backend_name)))
@@ -89,14 +93,19 @@ def demo(shell: Shell, /, file: Path | None, reference: Path | None, output_dir:
 
 def show(result: Diarization) -> None:
     """Timeline and table on standard output."""
-    screen = console()
     click.echo(f"\n{shown(result.uri)}: {clock(result.duration)} of audio\n")
-    for line in coloured(result, min(WIDEST, screen.width)):
-        screen.print(line, soft_wrap=True)
+    draw(result)
     summary = summarize(result)
     click.echo()
-    screen.print(table(result, summary))
+    console().print(table(result, summary))
     click.echo(f"\n{in_short(summary)}")
+
+
+def draw(result: Diarization) -> None:
+    """The timeline alone, as wide as the terminal."""
+    screen = console()
+    for line in coloured(result, min(WIDEST, screen.width)):
+        screen.print(line, soft_wrap=True)
 
 
 def coloured(result: Diarization, width: int) -> list[Text]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from speakrs_stream.cli.options import (
     speaker_count,
 )
 from speakrs_stream.cli.progress import pace, reporter
-from speakrs_stream.cli.shell import FAILED, OK, Shell, blame, complain, say, shown
+from speakrs_stream.cli.shell import FAILED, OK, Shell, blame, complain, cores, say, shown
 from speakrs_stream.cli.sources import expected_samples
 from speakrs_stream.cli.timeline import clock
 from speakrs_stream.diarization import Diarization
@@ -100,11 +100,12 @@ def diarize(
     finished = 0
     if todo:
         target.make_room()
-        engine = shell.open_engine(choice)
+        workers = min(jobs, len(todo))
+        engine = shell.open_engine(replace(choice, threads=choice.threads or max(1, cores() // workers)))
         names = [shown(recording.path.name) for recording in todo]
         with (
             reporter(names, lengths, quiet=quiet or target.is_terminal) as bar,
-            DiarizationQueue(engine, workers=min(jobs, len(todo)), capacity=len(todo)) as queue,
+            DiarizationQueue(engine, workers=workers, capacity=len(todo)) as queue,
         ):
             for number, recording in enumerate(todo):
                 hook = partial(bar.advance, number)

@@ -133,7 +133,7 @@ def fitted(name: str, width: int, ascii_only: bool) -> str:
 def axis(total: int, columns: int, ascii_only: bool) -> tuple[str, str]:
     """The line of ticks and the line of times below it, both at most `columns` long."""
     line, tick = ("-", "|") if ascii_only else ("─", "┬")
-    widest = len(clock(total / SAMPLE_RATE)) + 2
+    widest = len(clock(total / SAMPLE_RATE)) + 5
     step = next(
         (s for s in NICE_STEPS if s * SAMPLE_RATE * columns >= widest * total),
         -(-widest * total // (SAMPLE_RATE * columns)),

@@ -79,7 +79,7 @@ def test_the_shortest_turn_is_seen_in_the_longest_recording() -> None:
 
 def test_nothing_said() -> None:
     assert timeline(result(seconds=0), width=80).rows == ()
-    assert timeline(result(seconds=60), width=20).lines()[-1].split() == ["0:00", "0:20", "0:40"]
+    assert timeline(result(seconds=60), width=20).lines()[-1].split() == ["0:00", "0:30"]
 
 
 def test_a_very_narrow_terminal_still_shows_something() -> None:
