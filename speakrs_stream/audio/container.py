@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -25,8 +25,11 @@ class Container:
     missing: int = 0
     """Bytes of sound that the header promises and the file does not have."""
 
-    patches: dict[int, bytes] = field(default_factory=dict)
-    """Offset -> bytes that make the header say how long the file really is."""
+    header: bytes = b""
+    """A header that says how long the file really is; empty when its own one does."""
+
+    body: int = 0
+    """Offset of the sound, which `header` belongs in front of."""
 
 
 STREAMED = 0x7FFF_0000
@@ -89,24 +92,39 @@ def describe(file: Seekable, container: Container) -> str:
 
 def _wav(file: Seekable, size: int) -> Container:
     """Walk the chunks of a RIFF file to its sound."""
-    at = 12
+    at, layout = 12, b""
     for _ in range(1000):
         file.seek(at)
-        header = file.read(8)
-        if len(header) < 8:
+        chunk = file.read(8)
+        if len(chunk) < 8:
             break
-        length = struct.unpack("<I", header[4:])[0]
+        length = int(struct.unpack("<I", chunk[4:])[0])
         start = at + 8
-        if header[:4] == b"data":
+        if chunk[:4] == b"data":
             present = max(0, size - start)
-            if length == 0 and present and not _chunks_follow(file, start, size):
-                length_there = struct.pack("<I", min(present, 0xFFFF_FFFE))
-                return Container(
-                    "WAV", patches={4: struct.pack("<I", min(size - 8, 0xFFFF_FFFE)), at + 4: length_there}
-                )
+            # Nobody filled in the length, or the file outgrew the 32 bits there are for it.
+            unknown = length == 0 or (length < present and size > 0xFFFF_FFFF)
+            if unknown and present and layout and not _chunks_follow(file, start + length + length % 2, size):
+                return Container("WAV", header=_wav_header(layout, present), body=start)
             return Container("WAV", missing=length - present if present < length < STREAMED else 0)
+        if chunk[:4] == b"fmt " and length <= 1024:
+            layout = chunk + file.read(length + length % 2)
         at = start + length + length % 2
     return Container("WAV")
+
+
+def _wav_header(layout: bytes, length: int) -> bytes:
+    """Header of a WAV whose `fmt ` chunk is `layout`, up to its `length` bytes of sound."""
+    if length < STREAMED:
+        return struct.pack("<4sI4s", b"RIFF", 12 + len(layout) + length, b"WAVE") + layout + _chunk(b"data", length)
+    # RF64 keeps lengths of 64 bits in a chunk of their own (EBU Tech 3306).
+    lengths = struct.pack("<QQQI", 48 + len(layout) + length, length, 0, 0)
+    longer = _chunk(b"ds64", len(lengths)) + lengths + layout + _chunk(b"data", 0xFFFF_FFFF)
+    return struct.pack("<4sI4s", b"RF64", 0xFFFF_FFFF, b"WAVE") + longer
+
+
+def _chunk(name: bytes, length: int) -> bytes:
+    return struct.pack("<4sI", name, length)
 
 
 def _chunks_follow(file: Seekable, at: int, size: int) -> bool:

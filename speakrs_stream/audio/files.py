@@ -60,9 +60,9 @@ class AudioFile(AudioSource):
         if self._file.closed:
             raise BadFormat(f"{self.name} was closed; open it again to read it")
         if self._container.missing:
-            self._notes.append(
-                f"the file is cut short: {self._container.missing:,} bytes that its header promises are not there"
-            )
+            there = self._file.seek(0, os.SEEK_END)
+            lost = self._container.missing / there * (self.duration or 0.0)
+            self._notes.append(f"the file is cut short: about {lost:.1f} s that its header promises are not there")
         try:
             self._sound.seek(0)
         except READ_ERRORS as error:
@@ -188,15 +188,14 @@ def _viewed(file: BinaryIO, name: str) -> tuple[View, Container]:
         raise BadFormat(f"{name} cannot be read: {reason}") from error
     if size == 0:
         raise BadFormat(f"{name} is empty (0 bytes); the recording or the download did not finish")
-    view.patches = container.patches
-    view.seek(0)
+    view.replace_header(container.header, container.body)
     return view, container
 
 
 def _sound(view: View, file: BinaryIO, name: str, container: Container) -> soundfile.SoundFile:
     """Open for decoding; raises BadFormat that says what the file seems to be."""
     try:
-        if container.patches or os.name == "nt" or not isinstance(file, io.FileIO):
+        if container.header or os.name == "nt" or not isinstance(file, io.FileIO):
             view.seek(0)
             return soundfile.SoundFile(view)
         # A descriptor rather than a name: libsndfile guesses raw formats from suffixes, and would take any
@@ -214,14 +213,18 @@ def _reason(error: BaseException) -> str:
 
 
 class View(io.RawIOBase):
-    """A file as the decoder sees it: with a few bytes replaced, and read errors turned into the end of the file."""
+    """A file as the decoder sees it: with another header where needed, and read errors turned into its end."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__()
         self._file = file
         self._at = 0
-        self.patches: dict[int, bytes] = {}
-        """Offset -> bytes that replace those of the file."""
+        self._header = b""
+        self._body = 0
+
+    def replace_header(self, header: bytes, body: int) -> None:
+        """From now on show `header` instead of the first `body` bytes; start over."""
+        self._header, self._body, self._at = header, body, 0
 
     def readable(self) -> bool:
         return True
@@ -235,23 +238,21 @@ class View(io.RawIOBase):
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at}.get(whence)
         if base is None:
-            base = self._file.seek(0, os.SEEK_END)
+            base = self._file.seek(0, os.SEEK_END) - self._body + len(self._header)
         self._at = max(0, base + offset)
         return self._at
 
     def read(self, size: int = -1) -> bytes:
         """Up to `size` bytes from here; none at the end, and none where the disk or network fails."""
+        data = self._header[self._at :][: size if size >= 0 else None]
         try:
-            self._file.seek(self._at)
-            data = bytearray(self._file.read(size))
+            if len(data) != size:
+                self._file.seek(self._at + len(data) - len(self._header) + self._body)
+                data += self._file.read(size - len(data) if size >= 0 else -1)
         except (OSError, OverflowError):
-            data = bytearray()
-        for offset, replacement in self.patches.items():
-            for index, value in enumerate(replacement, start=offset - self._at):
-                if 0 <= index < len(data):
-                    data[index] = value
+            pass
         self._at += len(data)
-        return bytes(data)
+        return data
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         """Fill `buffer` as far as there is anything, and return how far."""

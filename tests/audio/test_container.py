@@ -41,17 +41,23 @@ def test_missing_sound_is_counted() -> None:
 def test_a_length_nobody_filled_in_is_filled_in() -> None:
     wav = sound("WAV")
     at = wav.find(b"data") + 4
-    assert inspected(with_length(wav, 0)).patches == {
-        4: struct.pack("<I", len(wav) - 8),
-        at: struct.pack("<I", len(wav) - at - 4),
-    }
+    found = inspected(with_length(wav, 0))
+    assert (found.header, found.body) == (wav[: at + 4], at + 4)
+
+
+@pytest.mark.parametrize("length", [0, 1_000, 2**32 - 1])
+def test_more_sound_than_32_bits_can_count_gets_a_longer_header(length: int) -> None:
+    wav = with_length(sound("WAV"), length)
+    found = inspect(io.BytesIO(wav), 2**33)
+    assert found.body == 44
+    assert found.header[:4] == b"RF64" and struct.unpack("<Q", found.header[28:36]) == (2**33 - 44,)
 
 
 def test_a_length_of_nothing_that_is_meant_stays() -> None:
     header = sound("WAV")[:40]
-    assert inspected(header + bytes(4)).patches == {}
+    assert inspected(header + bytes(4)).header == b""
     for tail in (b"LIST\x04\x00\x00\x00abcd", b"LIST\x03\x00\x00\x00abc\x00", b"LIST\x03\x00\x00\x00abc"):
-        assert inspected(header + bytes(4) + tail).patches == {}
+        assert inspected(header + bytes(4) + tail).header == b""
 
 
 def test_a_chunk_before_the_sound_is_stepped_over() -> None:
