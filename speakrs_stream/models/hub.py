@@ -35,8 +35,6 @@ CACHE_VARIABLE = "SPEAKRS_CACHE_DIR"
 """Environment variable that names the directory downloads are kept in."""
 
 ENDPOINT_VARIABLE = "HF_ENDPOINT"
-REAL_HUB = ("huggingface.co", "hf.co")
-CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,9 @@ class HubBundle:
     optional: tuple[str, ...] = ()
     """Files that are taken where they exist."""
     pins: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """File -> begin and end of its SHA-256, compared when it comes from the real hub."""
+    """File -> begin and end of its SHA-256, compared when it comes from one of `pinned_hosts`."""
+    pinned_hosts: tuple[str, ...] = ("huggingface.co", "hf.co")
+    """Hosts that must have the very files this version was made for; a mirror may hold another export."""
     bytes: int
     """About how much a download takes."""
     description: str
@@ -294,7 +294,7 @@ class _Hub:
         part.replace(path)
 
     def _check_pin(self, remote: _Remote, part: Path) -> None:
-        if remote.name not in self.source.pins or urlsplit(self.endpoint).hostname not in REAL_HUB:
+        if remote.name not in self.source.pins or urlsplit(self.endpoint).hostname not in self.source.pinned_hosts:
             return
         begin, end = self.source.pins[remote.name]
         digest = file_sha256(part)
@@ -380,7 +380,7 @@ class _Hub:
                 if response.status_code != 200:
                     raise _Broken(f"{self.endpoint} cannot continue {remote.name}")
             with part.open("ab") as file:
-                for chunk in response.iter_bytes(CHUNK):
+                for chunk in response.iter_bytes():  # as they come: chunks of one size would be lost when it breaks
                     file.write(chunk)
                     self._advance(remote, len(chunk))
                 file.flush()
