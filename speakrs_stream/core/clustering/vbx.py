@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp, softmax
+from scipy.special import softmax
 
 from speakrs_stream.core.arrays import F64, I64
 
@@ -62,19 +62,26 @@ def vbx(
     w = np.ones(items) if weights is None else weights
     G = -0.5 * ((y**2).sum(axis=1) + d * np.log(2 * np.pi))  # constant of (23)
     rho = y * np.sqrt(phi)  # (18)
+    weighted_rho = rho * w[:, None]
     ratio = Fa / Fb
     bounds: list[float] = []
     alpha = invL = np.zeros((gamma.shape[1], d))
     for _ in range(max_iterations):
-        weighted = gamma * w[:, None]
-        invL = 1.0 / (1.0 + ratio * weighted.sum(axis=0)[:, None] * phi)  # (17)
-        alpha = ratio * invL * (weighted.T @ rho)  # (16)
-        log_p = Fa * (rho @ alpha.T - 0.5 * ((invL + alpha**2) @ phi) + G[:, None])  # (23)
-        log_joint = log_p + np.log(pi + PRIOR_FLOOR)
-        log_x = logsumexp(log_joint, axis=1)
-        gamma = np.exp(log_joint - log_x[:, None])
-        pi = (gamma * w[:, None]).sum(axis=0)
+        invL = 1.0 / (1.0 + ratio * (w @ gamma)[:, None] * phi)  # (17)
+        alpha = ratio * invL * (gamma.T @ weighted_rho)  # (16)
+        log_joint = rho @ alpha.T  # (items, speakers), by far the largest array: changed in place from here on
+        log_joint -= 0.5 * ((invL + alpha**2) @ phi)
+        log_joint += G[:, None]
+        log_joint *= Fa  # (23)
+        log_joint += np.log(pi + PRIOR_FLOOR)
+        highest = log_joint.max(axis=1, keepdims=True)
+        log_joint -= highest
+        gamma = np.exp(log_joint, out=log_joint)
+        total = gamma.sum(axis=1, keepdims=True)
+        gamma /= total
+        pi = w @ gamma
         pi = pi / pi.sum()
+        log_x = (highest + np.log(total))[:, 0]
         bound = float(w @ log_x + Fb * 0.5 * np.sum(np.log(invL) - invL - alpha**2 + 1.0))  # (25)
         bounds.append(bound)
         if len(bounds) > 1 and bound - bounds[-2] < epsilon:
