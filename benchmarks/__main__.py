@@ -143,7 +143,7 @@ def parity_command(file: Path, plda: Path | None, step: float) -> None:
 
     result = compare(load_recording(file), load_plda(plda), step=samples(step))
     click.echo(json.dumps({"file": file.name, **asdict(result), "equal": result.equal}, indent=1))
-    raise SystemExit(0 if result.equal else 1)
+    raise SystemExit(1 if result.equal is False else 0)
 
 
 if __name__ == "__main__":

@@ -50,9 +50,10 @@ class Parity:
     None where the shapes differ. Only stages the file has."""
 
     @property
-    def equal(self) -> bool:
-        """Whether no cell differs."""
-        return not any(self.cells_differing.values())
+    def equal(self) -> bool | None:
+        """Whether no cell differs; None where the file has nothing to compare with."""
+        compared = [cells for cells in self.cells_differing.values() if cells is not None]
+        return not any(compared) if compared else None
 
 
 def load_recording(path: Path) -> dict[str, Array]:

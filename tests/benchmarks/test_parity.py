@@ -46,6 +46,7 @@ def test_missing_stages_are_fine(shared: Path, golden: dict[str, Any], tmp_path:
     assert code == 0
     assert said["cells_differing"] == {"speaker_counting_data": None, "discrete_diarization_data": None}
     assert said["largest_error"] == {}
+    assert said["equal"] is None
 
 
 def test_differences_are_counted(shared: Path, golden: dict[str, Any], tmp_path: Path) -> None:
