@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.cells import cell_len
 
 from speakrs_stream.cli.airtime import in_short, table
 from speakrs_stream.cli.options import (
@@ -26,6 +28,8 @@ from speakrs_stream.cli.summary import summarize
 from speakrs_stream.cli.timeline import clock, timeline
 from speakrs_stream.diarization import Diarization
 from speakrs_stream.errors import FormatError, OutputError
+from speakrs_stream.formats.palette import colours
+from speakrs_stream.formats.text import one_line
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -80,10 +84,11 @@ def demo(shell: Shell, /, file: Path | None, reference: Path | None, output_dir:
         result = job.result()
     show(result)
     if really is not None:
-        click.echo("\nThe reference:\n")
-        draw(Diarization.from_turns(really, samples=result.samples))
-        click.echo()
-        click.echo(error_rate(scored(result, really)))
+        score = scored(result, really)
+        click.echo("\nWho really spoke, in the colours of the matching speakers above:\n")
+        reference_result = Diarization.from_turns(really, samples=result.samples)
+        draw(reference_result, under=result, mapping=score.mapping)
+        click.echo(f"\n{error_rate(score)}")
     speed = f", {pace(result.duration / job.elapsed)} real time" if job.elapsed > 0 else ""
     used = ", ".join(filter(None, (f"bundle {result.bundle}", engine.backend_name)))
     click.echo(f"Took {job.elapsed:.1f} s{speed}, after {loading:.1f} s to load the networks ({used}).")
@@ -101,22 +106,32 @@ def show(result: Diarization) -> None:
     click.echo(f"\n{in_short(summary)}")
 
 
-def draw(result: Diarization) -> None:
-    """The timeline alone, as wide as the terminal."""
+def draw(result: Diarization, *, under: Diarization | None = None, mapping: Mapping[str, str] | None = None) -> None:
+    """The timeline alone, as wide as the terminal.
+
+    under: a result drawn before, whose columns and colours are kept
+    mapping: speaker of that result -> speaker of this one
+    """
     screen = console()
-    for line in coloured(result, min(WIDEST, screen.width)):
+    labels = max((cell_len(one_line(label)) for label in under.labels), default=0) if under else 0
+    palette = colours(by_first_word(under or result))
+    if mapping is not None:
+        palette = {theirs: palette[ours] for ours, theirs in mapping.items()}
+    for line in coloured(result, min(WIDEST, screen.width), palette, labels):
         screen.print(line, soft_wrap=True)
 
 
-def coloured(result: Diarization, width: int) -> list[Text]:
-    """The timeline's lines, each speaker in a colour of his own."""
+def by_first_word(result: Diarization) -> list[str]:
+    """Labels in the order the speakers are first heard."""
+    return list(dict.fromkeys(turn.speaker for turn in result.turns))
+
+
+def coloured(result: Diarization, width: int, palette: Mapping[str, str], labels: int = 0) -> list[Text]:
+    """The timeline's lines, each speaker in the colour that `palette` has for the label."""
     from rich.text import Text
 
-    from speakrs_stream.formats.palette import colours
-
-    drawn = timeline(result, width=width, ascii_only=ascii_only(sys.stdout))
-    palette = colours(row.speaker for row in drawn.rows)
-    rows = [Text.assemble(f"{row.label} ", (row.cells, palette[row.speaker])) for row in drawn.rows]
+    drawn = timeline(result, width=width, ascii_only=ascii_only(sys.stdout), labels=labels)
+    rows = [Text.assemble(f"{row.label} ", (row.cells, palette.get(row.speaker, ""))) for row in drawn.rows]
     return [*rows, Text(drawn.ticks, style="dim"), Text(drawn.times, style="dim")]
 
 

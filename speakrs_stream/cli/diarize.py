@@ -55,14 +55,14 @@ def format_list(_: click.Context, __: click.Parameter, values: Sequence[str]) ->
     multiple=True,
     callback=format_list,
     metavar="NAME[,NAME…]",
-    help="What to write: rttm, json, srt, vtt, csv, textgrid, audacity, html, …  [default: rttm]",
+    help="What to write: rttm, json, jsonl, srt, vtt, csv, textgrid, audacity, txt, uem, html, svg. [default: rttm]",
 )
 @click.option(
     "-d", "--output-dir", type=existing_or_not(file_okay=False), metavar="FOLDER", help="Where to write. [default: .]"
 )
 @click.option("-o", "--output", metavar="FILE|-", help="Write one result to this file, or to standard output.")
 @click.option("--exclusive", is_flag=True, help="One speaker at a time: where voices overlap keep the main one.")
-@click.option("-j", "--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Files at once.")
+@click.option("-j", "--jobs", type=click.IntRange(1, 64), default=1, metavar="N", help="Files at once. [default: 1]")
 @quiet_option
 @debug_option
 @click.pass_obj
@@ -203,7 +203,7 @@ def deliver(job: Job, recording: Recording, target: Destination, *, exclusive: b
     for name, path in recording.outputs.items():
         diarization.write(path, name, exclusive=exclusive)
     for warning in diarization.warnings:
-        complain(f"{shown(recording.path)}: {warning}")
+        complain(f"{shown(recording.path)}: warning: {warning}")
     written = ", ".join(shown(path) for path in recording.outputs.values())
     say(f"{shown(recording.path)}: {told(diarization, job.elapsed)}{' → ' if written else ''}{written}", quiet=quiet)
 

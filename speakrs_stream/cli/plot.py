@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from speakrs_stream.cli.options import (
 )
 from speakrs_stream.cli.shell import Shell, say, shown
 from speakrs_stream.cli.sources import one_result, results_of
+from speakrs_stream.errors import MissingExtra
 
 PICTURES = (".svg", ".png")
 
@@ -46,6 +48,8 @@ def plot(
     target = output or Path(f"{file.stem}.svg")
     if target.suffix.lower() not in PICTURES:
         raise click.UsageError(f"{shown(target)}: a picture ends in {' or '.join(PICTURES)}")
+    if target.suffix.lower() == ".png" and find_spec("matplotlib") is None:
+        raise MissingExtra("matplotlib", "plot", "a PNG picture")  # now, and not after an hour of diarizing
     result = one_result(results_of(shell, file, choice, count, quiet=quiet), file, uri)
     result.write(target, exclusive=exclusive)
     say(f"{shown(file)} → {shown(target)}", quiet=quiet)

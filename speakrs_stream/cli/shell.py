@@ -82,8 +82,10 @@ class Shell:
 
 
 def complain(message: str) -> None:
-    """Say something on standard error."""
-    click.echo(f"speakrs-stream: {message}", err=True)
+    """Say something on standard error, in one line that cannot move the terminal's cursor."""
+    from speakrs_stream.formats.text import one_line  # brings NumPy along, which --help has no use for
+
+    click.echo(f"speakrs-stream: {one_line(message)}", err=True)
 
 
 def blame(shell: Shell, path: Path | str | None, error: Exception) -> None:
@@ -108,7 +110,7 @@ def say(message: str, *, quiet: bool) -> None:
 
 def shown(path: Path | str) -> str:
     """A file's name as it can be printed anywhere."""
-    from speakrs_stream.formats.text import one_line  # brings NumPy along, which --help has no use for
+    from speakrs_stream.formats.text import one_line
 
     return one_line(click.format_filename(os.fspath(path)))
 

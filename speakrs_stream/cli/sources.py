@@ -78,5 +78,5 @@ def diarized(engine: Diarizer, path: Path, expected: int, count: SpeakerCount, *
         job = queue.submit(path, hook=partial(bar.advance, 0), **asdict(count))
         result = job.result()
     for warning in result.warnings:
-        complain(f"{shown(path)}: {warning}")
+        complain(f"{shown(path)}: warning: {warning}")
     return job

@@ -93,17 +93,20 @@ def coverage(spans: Iterable[Span], total: int, columns: int) -> list[float]:
     return [share / total for share in covered]
 
 
-def timeline(diarization: Diarization, *, width: int, exclusive: bool = False, ascii_only: bool = False) -> Timeline:
+def timeline(
+    diarization: Diarization, *, width: int, exclusive: bool = False, ascii_only: bool = False, labels: int = 0
+) -> Timeline:
     """Draw who spoke when.
 
     width: columns of the whole drawing; what is too narrow to show anything is drawn a little wider
     exclusive: one speaker at a time
     ascii_only: use only characters every terminal has
+    labels: columns the names take at least, so that two drawings stand under each other
     """
     spans = spans_by_speaker(diarization.view(exclusive))
     speakers = sorted(spans, key=lambda speaker: (spans[speaker][0].start, speaker))
     names = {speaker: one_line(diarization.shown(speaker)) for speaker in speakers}
-    label_width = min(LONGEST_LABEL, max((cell_len(name) for name in names.values()), default=0))
+    label_width = min(LONGEST_LABEL, max([labels, *(cell_len(name) for name in names.values())]))
     columns = max(NARROWEST, width - label_width - 1)
     total = max(diarization.samples, 1)
     shades = ASCII_SHADES if ascii_only else SHADES

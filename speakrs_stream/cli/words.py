@@ -117,7 +117,8 @@ def assign(
     """Say who said each word of TRANSCRIPT.
 
     TRANSCRIPT is what a recogniser wrote: JSON of Whisper, WhisperX, whisper.cpp, Deepgram, AssemblyAI or
-    Vosk, CTM, SRT or WebVTT. SPEAKERS is an RTTM or a JSON result of `diarize`; with --audio the recording is diarized first.
+    Vosk, CTM, SRT or WebVTT. SPEAKERS is an RTTM or a JSON result of `diarize`; with --audio the recording is
+    diarized first.
     """
     from speakrs_stream.transcripts import read_transcript
     from speakrs_stream.words import UNKNOWN, assign_words

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from speakrs_stream.cli.demo import coloured, error_rate, reference_turns, scored
+from speakrs_stream.cli.demo import by_first_word, coloured, error_rate, reference_turns, scored
 from speakrs_stream.core.grid import Span
 from speakrs_stream.diarization import Diarization, Turn
 from speakrs_stream.errors import FormatError
+from speakrs_stream.formats.palette import colours
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Outcome
@@ -66,7 +67,8 @@ def test_what_goes_wrong_is_told_before_the_work(speakrs: Run, recording: Make, 
 
 def test_speakers_have_colours_of_their_own() -> None:
     turns = [Turn(Span(i * 16_000, (i + 1) * 16_000), f"S{i}") for i in range(5)]
-    lines = coloured(Diarization.from_turns(turns), 60)
+    result = Diarization.from_turns(turns)
+    lines = coloured(result, 60, colours(by_first_word(result)))
     styles = [str(line.spans[0].style) for line in lines[:5]]
     assert len(set(styles)) == 5
 

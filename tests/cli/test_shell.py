@@ -11,9 +11,11 @@ from speakrs_stream.cli.shell import Shell, ascii_only, blame, console, interact
 from speakrs_stream.errors import BadFormat
 
 
-def test_file_names_cannot_move_the_cursor() -> None:
+def test_file_names_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown(Path("a\x1b[2Jb\nc.wav")) == "a [2Jb c.wav"
     shown("caf\udce9.wav").encode()
+    blame(Shell(), Path("a\x1b[2Jb\nc.wav"), BadFormat("a\x1b[2Jb\nc.wav is empty"))
+    assert capsys.readouterr().err == "speakrs-stream: a [2Jb c.wav is empty\n"
 
 
 def test_blame_names_the_file_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,6 +67,13 @@ def test_names_are_shown_cut_and_harmless() -> None:
     assert "\x1b" not in drawn.rows[1].label and "\n" not in drawn.rows[1].label
 
 
+def test_two_drawings_stand_under_each_other() -> None:
+    above = timeline(result((0, 1, "SPEAKER_00"), seconds=2), width=40)
+    below = timeline(result((0, 1, "A"), seconds=2), width=40, labels=len("SPEAKER_00"))
+    assert above.ticks == below.ticks
+    assert timeline(result((0, 1, "A"), seconds=2), width=60, labels=99).rows[0].label == "A".ljust(20)
+
+
 def test_wide_names_are_measured_in_columns() -> None:
     drawn = timeline(result((0, 1, "田中"), (1, 2, "A"), seconds=2), width=30)
     assert [cell_len(row.label) for row in drawn.rows] == [4, 4]
