@@ -24,7 +24,8 @@ from speakrs_stream.errors import SnapshotMismatch
 MAGIC = b"SPKS"
 VERSION = 1
 DTYPES = ("|u1", "<i2", "<i8", "<f4", "<f8")
-_HEAD = struct.Struct(">4sH32sI")
+_HEAD = struct.Struct(">4sH32s")
+_LENGTH = struct.Struct(">I")
 
 
 def pack(plain: dict[str, Any], arrays: dict[str, Array], fingerprint: str) -> bytes:
@@ -38,28 +39,28 @@ def pack(plain: dict[str, Any], arrays: dict[str, Array], fingerprint: str) -> b
         parts.append(little.tobytes())
     header = {"fingerprint": hashlib.sha256(fingerprint.encode()).hexdigest(), "plain": plain, "arrays": table}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=True).encode()
-    body = b"".join([text, *parts])
-    digest = hashlib.sha256(body).digest()
-    return _HEAD.pack(MAGIC, VERSION, digest, len(text)) + body
+    body = b"".join([_LENGTH.pack(len(text)), text, *parts])
+    return _HEAD.pack(MAGIC, VERSION, hashlib.sha256(body).digest()) + body
 
 
 def unpack(data: bytes, fingerprint: str) -> tuple[dict[str, Any], dict[str, Array]]:
     """The values `pack` was given; SnapshotMismatch where they are damaged or were made by something else."""
-    if len(data) < _HEAD.size or data[:4] != MAGIC:
+    if len(data) < _HEAD.size + _LENGTH.size or data[:4] != MAGIC:
         raise SnapshotMismatch("this is not a snapshot of a stream")
-    _, version, digest, length = _HEAD.unpack_from(data)
+    _, version, digest = _HEAD.unpack_from(data)
     if version != VERSION:
         raise SnapshotMismatch(f"snapshot version {version}; this release reads version {VERSION}")
     body = memoryview(data)[_HEAD.size :]
     if hashlib.sha256(body).digest() != digest:
         raise SnapshotMismatch("the snapshot is damaged: its checksum does not match; use an older one")
-    header = json.loads(bytes(body[:length]))
+    (length,) = _LENGTH.unpack_from(body)
+    at = _LENGTH.size + length
+    header = json.loads(bytes(body[_LENGTH.size : at]))
     if header["fingerprint"] != hashlib.sha256(fingerprint.encode()).hexdigest():
         raise SnapshotMismatch(
             "the snapshot was made with another model bundle or configuration; restore it with the same ones"
         )
     arrays: dict[str, Array] = {}
-    at = length
     for name, dtype, shape in header["arrays"]:
         count = math.prod(shape)
         arrays[name] = np.frombuffer(body, dtype, count, at).reshape(shape).copy()
