@@ -123,8 +123,9 @@ class Conversation:
 
         For tests that need no session: embeddings are directions with noise, NaN for nobody.
         """
-        starts = range(0, max(self.samples - WINDOW, 0) + step - 1 + (self.samples < WINDOW), step)
-        windows = [self.window(start, self.samples - start) for start in starts]
+        windows = [self.window(start, self.samples - start) for start in range(0, self.samples, step)]
+        # the first window that holds the end of the recording is the last
+        windows = windows[: -(-max(self.samples - WINDOW, 0) // step) + 1]
         activity = np.stack([activity for activity, _ in windows])
         who = np.stack([voices for _, voices in windows])
         noise = np.random.default_rng((self.seed, 9)).standard_normal((*who.shape, dimension)) / np.sqrt(dimension)

@@ -70,7 +70,7 @@ class Tape:
 
     def get(self, start: int, end: int) -> Array:
         """View of rows start..end by absolute index; IndexError when some are not held."""
-        if start < self.start or end > self.end:
+        if not self.start <= start <= end <= self.end:
             raise IndexError(f"rows {start}..{end} are not held, only {self.start}..{self.end}")
         at = self._offset + start - self.start
         return self._data[at : at + end - start]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from speakrs_stream.core.arrays import F32, F64, I64, Array
+from speakrs_stream.core.arrays import F32, F64, I64, U8, Array
 from speakrs_stream.core.clustering.plda import Plda
+from speakrs_stream.core.grid import FRAMES_PER_WINDOW
 
 
 def toy_plda(dimension: int = 32, latent: int = 32, seed: int = 1) -> Plda:
@@ -54,3 +55,16 @@ def drawn(plda: Plda, who: Array, seed: int, within: float = 1.0, rest: float = 
     removed *= rest * np.linalg.norm(kept, axis=1).mean() / np.linalg.norm(removed, axis=1, keepdims=True)
     rows = kept + removed
     return np.asarray(3.0 * rows / np.linalg.norm(rows, axis=1, keepdims=True) + plda.mean1, np.float32)
+
+
+def activity(seed: int, windows: int, people: int = 3) -> U8:
+    """Random local activity (windows, 589, 3) of 0 and 1 in stretches, at most two at once; some windows are silent."""
+    generator = np.random.default_rng(seed)
+    out = np.zeros((windows, FRAMES_PER_WINDOW, 3), np.uint8)
+    for window in out:
+        for local in generator.permutation(3)[: generator.integers(0, people + 1)]:
+            for _ in range(int(generator.integers(1, 4))):
+                start = int(generator.integers(FRAMES_PER_WINDOW))
+                window[start : start + int(generator.choice([1, 5, 60, 200, 400])), local] = 1
+        window *= np.cumsum(window, axis=1) <= 2
+    return out

@@ -1,0 +1,117 @@
+"""How many speak at once, and votes, beside loops over windows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from speakrs_stream.core.aggregation import UNASSIGNED, SpeakerCount, add_votes, votes
+from speakrs_stream.core.arrays import U8
+from speakrs_stream.core.grid import FRAMES_PER_WINDOW, nearest_frame, total_frames
+from tests.core.voices import activity
+
+
+def counted(windows: U8, step: int) -> list[int]:
+    """Counts of the whole grid: Python's round has ties to even, too."""
+    sums, covers = [0.0] * total_frames(len(windows), step), [0] * total_frames(len(windows), step)
+    for index, window in enumerate(windows):
+        for frame in range(FRAMES_PER_WINDOW):
+            at = nearest_frame(index * step) + frame
+            sums[at] += int(window[frame].sum())
+            covers[at] += 1
+    return [round(total / max(cover, 1)) for total, cover in zip(sums, covers, strict=True)]
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 14), st.sampled_from([16_000, 32_000, 15_360, 160_000, 159_840]))
+def test_counts_are_rounded_means(seed: int, windows: int, step: int) -> None:
+    seg = activity(seed, windows)
+    count = SpeakerCount(step)
+    for window in seg:
+        count.push(window)
+    found = count.finish()
+    assert found.dtype == np.uint8 and len(found) == total_frames(windows, step)
+    assert found.tolist() == counted(seg, step)
+    middle = len(found) // 2
+    assert count.counts(middle, middle + 50).tolist() == [*found.tolist(), *[0] * 50][middle : middle + 50]
+
+
+def test_ties_go_to_even() -> None:
+    """Two windows over the same frames: 0.5 counts as nobody, 1.5 as two."""
+    one, two, none = np.zeros((3, FRAMES_PER_WINDOW, 3), np.uint8)
+    one[:, 0] = 1
+    two[:, :2] = 1
+    for first, second, expected in ((none, one, 0), (one, two, 2), (none, two, 1), (one, one, 1), (two, two, 2)):
+        count = SpeakerCount(16_000)
+        count.push(first)
+        count.push(second)
+        assert set(count.counts(59, 589).tolist()) == {expected}
+
+
+def test_nobody_where_no_window_reaches() -> None:
+    count = SpeakerCount(160_000)
+    assert count.finish().size == 0 and count.counts(0, 3).tolist() == [0, 0, 0]
+    count.push(np.ones((FRAMES_PER_WINDOW, 3), np.uint8))
+    assert count.finish().tolist() == [3] * 589 + [0] * 5
+    count.push(np.ones((FRAMES_PER_WINDOW, 3), np.uint8))
+    assert count.counts(585, 597).tolist() == [3] * 4 + [0] * 4 + [3] * 4
+    assert count.counts(5_000, 5_002).tolist() == [0, 0]
+
+
+def test_forgetting_changes_no_count_to_come() -> None:
+    seg = activity(1, 12)
+    kept, forgetful = SpeakerCount(16_000), SpeakerCount(16_000)
+    for index, window in enumerate(seg):
+        kept.push(window)
+        forgetful.push(window)
+        forgetful.forget(10**6)  # everything that no window to come can reach
+        start = nearest_frame((index + 1) * 16_000)
+        assert forgetful.state()[0] == [index + 1, start]
+        assert forgetful.counts(start, start + 600).tolist() == kept.counts(start, start + 600).tolist()
+    with pytest.raises(IndexError):
+        forgetful.counts(0, 100)
+
+
+def test_a_restored_count_goes_on() -> None:
+    seg = activity(2, 6)
+    whole, first, second = (SpeakerCount(16_000) for _ in range(3))
+    for window in seg:
+        whole.push(window)
+    for window in seg[:3]:
+        first.push(window)
+    second.restore(*first.state())
+    for window in seg[3:]:
+        second.push(window)
+    assert second.finish().tolist() == whole.finish().tolist()
+
+
+def test_votes_of_one_window() -> None:
+    window = np.array([[1, 0, 0], [0, 1, 1], [1, 1, 0]], np.uint8)
+    assert votes(window, np.array([2, 0, UNASSIGNED]), 3).tolist() == [[0, 0, 1], [1, 0, 0], [1, 0, 1]]
+    # two local speakers of one cluster count once
+    assert votes(window, np.array([1, 1, 0]), 2).tolist() == [[0, 1], [1, 1], [0, 1]]
+    assert votes(window, np.full(3, UNASSIGNED), 2).sum() == 0
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(0, 900), st.integers(0, 900))
+def test_votes_add_up_on_any_part_of_the_grid(seed: int, windows: int, start: int, length: int) -> None:
+    generator = np.random.default_rng(seed)
+    seg = activity(seed, windows)
+    labels = generator.integers(-2, 3, (windows, 3))
+    labels[labels < 0] = UNASSIGNED
+    whole = np.zeros((total_frames(windows, 16_000), 3), np.int16)
+    for index in range(windows):
+        at = nearest_frame(index * 16_000)
+        whole[at : at + FRAMES_PER_WINDOW] += votes(seg[index], labels[index], 3)
+    together = np.zeros_like(whole)
+    add_votes(together, 0, 16_000, seg, labels)
+    np.testing.assert_array_equal(together, whole)
+    cut = np.zeros((length, 3), np.int16)
+    half = windows // 2
+    add_votes(cut, half, 16_000, seg[half:], labels[half:], start)
+    add_votes(cut, 0, 16_000, seg[:half], labels[:half], start)
+    padded = np.concatenate([whole, np.zeros((2_000, 3), np.int16)])
+    np.testing.assert_array_equal(cut, padded[start : start + length])
