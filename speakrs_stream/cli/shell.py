@@ -85,7 +85,7 @@ def complain(message: str) -> None:
     """Say something on standard error, in one line that cannot move the terminal's cursor."""
     from speakrs_stream.formats.text import one_line  # brings NumPy along, which --help has no use for
 
-    click.echo(f"speakrs-stream: {one_line(message)}", err=True)
+    tell(f"speakrs-stream: {one_line(message)}")
 
 
 def blame(shell: Shell, path: Path | str | None, error: Exception) -> None:
@@ -105,7 +105,12 @@ def blame(shell: Shell, path: Path | str | None, error: Exception) -> None:
 def say(message: str, *, quiet: bool) -> None:
     """Tell people, on standard error, what was done; nothing when `quiet`."""
     if not quiet:
-        click.echo(message, err=True)
+        tell(message)
+
+
+def tell(line: str) -> None:
+    """Write a line to standard error; not with click.echo, which would write past a progress bar, into it."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def shown(path: Path | str) -> str:
