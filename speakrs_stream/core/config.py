@@ -53,6 +53,10 @@ class ClusteringConfig:
     def __post_init__(self) -> None:
         for name in ("threshold", "Fa", "Fb", "init_smoothing"):
             _positive(name, getattr(self, name))
+        if not self.epsilon >= 0:
+            raise ConfigError(f"epsilon cannot be negative, got {self.epsilon}")
+        if not 0 <= self.keep_prior < 1:
+            raise ConfigError(f"keep_prior must be at least 0 and below 1, got {self.keep_prior}")
         if not 0 <= self.min_clean_ratio <= 1:
             raise ConfigError(f"min_clean_ratio must be between 0 and 1, got {self.min_clean_ratio}")
         if self.max_iterations < 1 or self.exact_items < 2 or not 2 <= self.block_items <= self.exact_items:

@@ -15,6 +15,9 @@ from speakrs_stream.core.history import History
 BLOCK = 512
 """Windows whose activity is unpacked at once."""
 
+FRAME_BLOCK = 1 << 16
+"""Frames whose speakers are ranked at once."""
+
 
 def activation_votes(history: History, labels: Array, clusters: int, step: int) -> Array:
     """How many windows vote for each cluster in each frame: (T, K) int16."""
@@ -34,16 +37,22 @@ def top_speakers(totals: Array, counts: U8, *, allow_silent: bool) -> U8:
     if allow_silent and len(counts) and counts.max() > totals.shape[1]:
         totals = np.pad(totals, ((0, 0), (0, int(counts.max()) - totals.shape[1])))
     chosen = np.zeros(totals.shape, np.uint8)
-    rows = np.flatnonzero(counts)
-    if len(rows) and totals.shape[1]:
-        order = np.argsort(-totals[rows].astype(np.int32), axis=1, kind="stable")
-        rank = np.arange(totals.shape[1])[None] < counts[rows][:, None]
-        picked = np.zeros((len(rows), totals.shape[1]), np.uint8)
-        np.put_along_axis(picked, order, rank.astype(np.uint8), axis=1)
-        if not allow_silent:
-            picked &= totals[rows] > 0
-        chosen[rows] = picked
+    if totals.shape[1]:
+        spoken = np.flatnonzero(counts)
+        for first in range(0, len(spoken), FRAME_BLOCK):
+            rows = spoken[first : first + FRAME_BLOCK]
+            chosen[rows] = _top(totals[rows], counts[rows], allow_silent)
     return chosen
+
+
+def _top(totals: Array, counts: U8, allow_silent: bool) -> U8:
+    order = np.argsort(-totals.astype(np.int32), axis=1, kind="stable")
+    rank = np.arange(totals.shape[1])[None] < counts[:, None]
+    picked = np.zeros(totals.shape, np.uint8)
+    np.put_along_axis(picked, order, rank.astype(np.uint8), axis=1)
+    if not allow_silent:
+        picked &= totals > 0
+    return picked
 
 
 def runs(column: Array) -> Array:

@@ -9,12 +9,18 @@ from speakrs_stream.core.aggregation import UNASSIGNED
 from speakrs_stream.core.arrays import F64, I64, Array
 from speakrs_stream.core.clustering.plda import unit
 
+BLOCK = 4096
+"""Windows whose embeddings are held in double precision at once."""
+
 
 def scores(embeddings: Array, centroids: Array) -> F64:
     """1 + cosine similarity, 0 to 2: (windows, 3, D) against (K, D) -> (windows, 3, K); NaN where an embedding is."""
-    a = unit(np.asarray(embeddings, np.float64))
-    b = unit(np.asarray(centroids, np.float64))
-    return np.asarray(1.0 + a @ b.T)
+    directions = unit(np.asarray(centroids, np.float64))
+    out = np.empty((*embeddings.shape[:2], len(directions)))
+    for first in range(0, len(embeddings), BLOCK):
+        rows = unit(np.asarray(embeddings[first : first + BLOCK], np.float64))
+        out[first : first + BLOCK] = 1.0 + rows @ directions.T
+    return out
 
 
 def constrained(score: F64, active: Array) -> I64:
