@@ -168,9 +168,14 @@ class Reducer:
                 self._start(event)
             case TurnRevised() | TurnRelabelled():
                 turn = self._movable(event.turn, event.revision)
+                before = event.was if isinstance(event, TurnRelabelled) else event.speaker
+                if before != turn.speaker:
+                    raise SessionError(f"turn {event.turn} was shown as speaker {turn.speaker}, not {before}")
+                self._speaker(event.speaker)
                 self._show(replace(turn, revision=event.revision, speaker=event.speaker, span=event.span))
             case TurnFinal():
                 self._movable(event.turn, event.revision)
+                self._speaker(event.speaker)
                 self._turns[event.turn] = LiveTurn(event.turn, event.revision, event.speaker, event.span, True)
                 self._final.append(event.turn)
                 del self._open[event.turn]
@@ -182,7 +187,7 @@ class Reducer:
                     raise SessionError(f"speaker {event.speaker} was created before")
                 self._speakers[event.speaker] = LiveSpeaker(event.speaker)
             case SpeakerMerged():
-                self._speakers[event.speaker] = replace(self._speaker(event.speaker), merged_into=event.into)
+                self._merge(event)
             case SpeakerNamed():
                 self._speakers[event.speaker] = replace(self._speaker(event.speaker), name=event.name)
             case SpeakerSplit():
@@ -203,6 +208,13 @@ class Reducer:
 
     def _show(self, turn: LiveTurn) -> None:
         self._turns[turn.turn] = self._open[turn.turn] = turn
+
+    def _merge(self, event: SpeakerMerged) -> None:
+        known = self._speaker(event.speaker)
+        self._speaker(event.into)
+        if known.merged_into is not None or self._who(event.into) == event.speaker:
+            raise SessionError(f"speaker {event.speaker} cannot be merged into {event.into}: it is merged already")
+        self._speakers[event.speaker] = replace(known, merged_into=event.into)
 
     def _movable(self, turn: int, revision: int) -> LiveTurn:
         known = self._turns.get(turn)
