@@ -31,10 +31,10 @@ class LiveConfig:
     """Advantage, in units of cosine similarity, of the speaker already shown where a window's speech was shown."""
 
     newcomer_score: float = 0.0
-    """PLDA log-likelihood ratio below which a voice belongs to none of the known speakers."""
+    """PLDA log-likelihood ratio below which two voices are different people."""
 
-    newcomer_items: int = 2
-    """Windows with two seconds of clean speech that must agree before a voice becomes a speaker."""
+    cluster_items: int = 2
+    """Embeddings a cluster of its own must hold before it becomes a speaker."""
 
     newborn: int = 15 * SAMPLE_RATE
     """Samples during which a new speaker is not merged away."""
@@ -52,7 +52,7 @@ class LiveConfig:
             raise ConfigError("recluster must be above 0 s; early and newborn cannot be negative")
         if self.recent_items < 16 or self.group_items < 16:
             raise ConfigError("recent_items and group_items must be at least 16")
-        if self.patience < 1 or self.newcomer_items < 1 or self.stay < 0:
-            raise ConfigError("patience and newcomer_items must be at least 1, stay cannot be negative")
+        if min(self.patience, self.cluster_items) < 1 or self.stay < 0:
+            raise ConfigError("patience and cluster_items must be at least 1; stay cannot be negative")
         if not -1 <= self.voice_similarity <= 1:
             raise ConfigError("voice_similarity is a cosine, -1 to 1")

@@ -21,7 +21,7 @@ from speakrs_stream.core.events import SpeakerCreated, SpeakerEvent, SpeakerMerg
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW
 from speakrs_stream.core.live.config import LiveConfig
 from speakrs_stream.core.live.memory import Memory
-from speakrs_stream.core.live.people import People, Person, likelihood_ratio, similarity
+from speakrs_stream.core.live.people import People, Person, likelihood_ratio, similarity, spread
 from speakrs_stream.core.live.reclustering import Clusters, recluster
 from speakrs_stream.core.live.reconciliation import Mapping, reconcile, separate, weights_of
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS
@@ -48,15 +48,6 @@ class Heard:
     """Number -> (3,) share of each local speaker's speech on which it is shown already."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Candidate:
-    """A voice that fits nobody, waiting for a second opinion."""
-
-    key: int
-    raw: F64
-    features: F64
-
-
 class Identity:
     """The stream's speakers."""
 
@@ -70,7 +61,8 @@ class Identity:
         self.voices: dict[str, F64] = {}
         self.apart: set[frozenset[int]] = set()
         self.reclusterings = 0
-        self._candidates: list[_Candidate] = []
+        self.within = 1.0
+        """Variance of items around their speaker in PLDA space, as seen in this stream; 1 is what the model expects."""
         self._patience: dict[tuple[str, int, int], int] = {}
         self._last_recluster = 0
         self._due = False
@@ -88,7 +80,7 @@ class Identity:
         if not self.people.living() and good.any():
             first = int(np.argmax(np.where(good, heard.active, -1)))
             events += self._admit(heard.processed, heard.embeddings[first], features[first], [])
-        strange = self._strangers(heard, features, trained, events)
+        strange = self._stranger(features, trained)
         labels = self.assign(heard)
         labels = self._left_over(heard, features, good, labels, events)
         if heard.window >= 0:
@@ -125,32 +117,18 @@ class Identity:
 
     # -- newcomers -------------------------------------------------------------------------------------------
 
-    def _strangers(self, heard: Heard, features: F64, trained: Array, events: list[SpeakerEvent]) -> bool:
-        """Look for voices that fit nobody; two windows that agree make a new number."""
+    def _stranger(self, features: F64, trained: Array) -> bool:
+        """Whether a voice with two clean seconds fits nobody known: a reason to cluster again at once."""
         people = self.people.living()
-        strange = False
-        for local in np.flatnonzero(trained):
-            means = np.stack([p.features for p in people])
-            weight = np.array([p.weight for p in people])
-            fits = likelihood_ratio(features[local][None], means, weight, self.plda.phi)[0]
-            if fits.max() >= self.live.newcomer_score:
-                continue
-            strange = True
-            if not self._room():
-                continue
-            one = _Candidate(LOCAL_SPEAKERS * heard.window + int(local), heard.embeddings[local], features[local])
-            alike = [c for c in self._candidates if c.key // 3 != one.key // 3 and self._same(c, one)]
-            self._candidates = [*self._candidates[-7:], one]
-            if len(alike) + 1 >= self.live.newcomer_items:
-                keys = [c.key for c in alike]
-                events += self._admit(heard.processed, one.raw, one.features, keys)
-                self._candidates = [c for c in self._candidates if c.key not in keys and c is not one]
-                people = self.people.living()
-        return strange
+        return any(
+            self._fit(features[local], people).max() < self.live.newcomer_score for local in np.flatnonzero(trained)
+        )
 
-    def _same(self, first: _Candidate, second: _Candidate) -> bool:
-        pair = likelihood_ratio(first.features[None], second.features[None], np.ones(1), self.plda.phi)
-        return bool(pair[0, 0] > self.live.newcomer_score)
+    def _fit(self, features: F64, people: list[Person]) -> F64:
+        """Log-likelihood ratio of one item (d,) for each person, (P,)."""
+        means = np.stack([person.features for person in people])
+        weight = np.array([person.weight for person in people])
+        return np.asarray(likelihood_ratio(features[None], means, weight, self.plda.phi, self.within)[0])
 
     def _left_over(self, heard: Heard, features: F64, good: Array, labels: I64, events: list[SpeakerEvent]) -> I64:
         """A local speaker beside all known ones is a new one, once it has said a second alone."""
@@ -219,7 +197,9 @@ class Identity:
         for event in merges:
             self.people.merge(event.speaker, event.into)
             self.memory.rename(event.speaker, event.into)
-        self.people.learn(self.memory.items())
+        items = self.memory.items()
+        self.people.learn(items)
+        self.within = spread(items)
         events += merges
         return [*events, *self._recognise([person.number for person in self.people.living()])]
 
@@ -233,7 +213,7 @@ class Identity:
         for cluster, home in mapping.spare.items():
             inside = clusters.labels == cluster
             part = items.take(inside)
-            enough = weight[cluster] >= self.live.newcomer_items and self._room()
+            enough = weight[cluster] >= self.live.cluster_items and self._room()
             if enough and home:
                 turn = ("split", home, int(part.key.min()))
                 waiting[turn] = self._seen("split", home, part.key) + 1
@@ -258,10 +238,7 @@ class Identity:
 
     def _foreign(self, features: F64, weight: F64, home: int) -> bool:
         """Whether a cluster's voice is clearly not that of the number it was shown as."""
-        person = self.people[home]
-        mean = (weight @ features / weight.sum())[None]
-        fit = likelihood_ratio(mean, person.features[None], np.array([person.weight]), self.plda.phi)[0, 0]
-        return bool(fit < self.live.newcomer_score)
+        return bool(self._fit(weight @ features / weight.sum(), [self.people[home]])[0] < self.live.newcomer_score)
 
     def _merges(self, mapping: Mapping, processed: int) -> list[SpeakerMerged]:
         """Numbers that have been without a cluster of their own for long enough."""
@@ -272,6 +249,8 @@ class Identity:
             young = processed - self.people[number].born < self.live.newborn
             if not into or young or together in self.apart:
                 continue
+            if self._fit(self.people[number].features, [self.people[into]])[0] < self.live.newcomer_score:
+                continue  # in one cluster, but they do not sound alike
             waiting["merge", number, into] = self._patience.get(("merge", number, into), 0) + 1
             if waiting["merge", number, into] >= self.live.patience:
                 merges.append(SpeakerMerged(number, into))
@@ -339,20 +318,17 @@ class Identity:
             "bounds": [self.bounds.low, self.bounds.high],
             "voices": list(self.voices),
             "apart": sorted(sorted(pair) for pair in self.apart),
-            "candidates": [c.key for c in self._candidates],
             "patience": [[*key, count] for key, count in self._patience.items()],
             "last": self._last_recluster,
             "due": self._due,
             "reclusterings": self.reclusterings,
+            "within": self.within,
         }
         arrays = {f"people.{name}": rows for name, rows in prototypes.items()} | {
             f"memory.{name}": rows for name, rows in self.memory.state().items()
         }
         if self.voices:
             arrays["voices"] = np.stack(list(self.voices.values()))
-        if self._candidates:
-            arrays["candidates.raw"] = np.stack([np.asarray(c.raw, np.float64) for c in self._candidates])
-            arrays["candidates.features"] = np.stack([c.features for c in self._candidates])
         return plain, arrays
 
     def restore(self, plain: dict[str, Any], arrays: dict[str, Array]) -> None:
@@ -362,11 +338,7 @@ class Identity:
         self.bounds = SpeakerBounds(*plain["bounds"])
         self.voices = {name: arrays["voices"][row] for row, name in enumerate(plain["voices"])}
         self.apart = {frozenset(pair) for pair in plain["apart"]}
-        self._candidates = [
-            _Candidate(key, arrays["candidates.raw"][row], arrays["candidates.features"][row])
-            for row, key in enumerate(plain["candidates"])
-        ]
         self._patience = {(kind, a, b): count for kind, a, b, count in plain["patience"]}
         self._last_recluster = plain["last"]
         self._due = plain["due"]
-        self.reclusterings = plain["reclusterings"]
+        self.reclusterings, self.within = plain["reclusterings"], plain["within"]

@@ -120,22 +120,47 @@ def similarity(embeddings: Array, people: list[Person]) -> F64:
     return np.asarray(unit(np.asarray(embeddings, np.float64)) @ prototypes.T)
 
 
-def likelihood_ratio(features: F64, mean: F64, weight: Array, phi: F64) -> F64:
+def likelihood_ratio(features: F64, mean: F64, weight: Array, phi: F64, within: float = 1.0) -> F64:
     """Log-likelihood ratio of "this speaker" against "somebody else" for each pair.
 
     features: (n, d) items; mean: (p, d) and weight: (p,) what is known of each speaker; phi: (d,) between-class
-    variances with within-class covariance I. Returns (n, p). Ioffe, "Probabilistic linear discriminant analysis",
-    ECCV 2006: a speaker's latent vector has posterior precision 1/phi + w, so the next item is drawn from
-    N(w mean / (1/phi + w), I + 1/(1/phi + w)), and that of an unknown speaker from N(0, I + phi).
+    variances; within: variance of items around their speaker. Returns (n, p). Ioffe, "Probabilistic linear
+    discriminant analysis", ECCV 2006: in units in which `within` is 1, a speaker's latent vector has posterior
+    precision 1/phi + w, so the next item is drawn from N(w mean / (1/phi + w), I + 1/(1/phi + w)), and that of an
+    unknown speaker from N(0, I + phi).
     """
+    x, known_mean, between = features / np.sqrt(within), mean / np.sqrt(within), phi / within
     w = np.clip(weight, 1.0, MOST_EVIDENCE)[:, None]
-    precision = 1.0 / phi + w
-    expected, variance = w * mean / precision, 1.0 + 1.0 / precision
+    precision = 1.0 / between + w
+    expected, variance = w * known_mean / precision, 1.0 + 1.0 / precision
     known = -0.5 * (
         np.log(variance).sum(axis=1)[None]
-        + (features**2) @ (1.0 / variance).T
-        - 2.0 * features @ (expected / variance).T
+        + (x**2) @ (1.0 / variance).T
+        - 2.0 * x @ (expected / variance).T
         + (expected**2 / variance).sum(axis=1)[None]
     )
-    unknown = -0.5 * (np.log(1.0 + phi).sum() + (features**2) @ (1.0 / (1.0 + phi)))
+    unknown = -0.5 * (np.log(1.0 + between).sum() + (x**2) @ (1.0 / (1.0 + between)))
     return np.asarray(known - unknown[:, None])
+
+
+EXPECTED_ITEMS = 10.0
+"""Items that the model's own within-class variance counts as when it is estimated anew."""
+
+
+def spread(items: Items) -> float:
+    """Variance of items around their speaker's mean in PLDA space: the median over items, drawn towards 1 and never below.
+
+    Rooms and microphones that the PLDA was not fitted on spread a voice wider than its model says. Speakers with
+    fewer than four rows are left out; each mean is taken without the item.
+    """
+    found = []
+    for number in np.unique(items.speaker[items.speaker > 0]):
+        rows = items.features[items.speaker == number]
+        if len(rows) >= 4:
+            residual = (rows - rows.mean(axis=0)) * (len(rows) / (len(rows) - 1))
+            found.append((residual**2).mean(axis=1))
+    if not found:
+        return 1.0
+    every = np.concatenate(found)
+    share = len(every) / (len(every) + EXPECTED_ITEMS)
+    return float(np.exp(share * np.log(max(float(np.median(every)), 1.0))))

@@ -75,6 +75,11 @@ class LiveSession:
         return self.main.samples
 
     @property
+    def finished(self) -> bool:
+        """Whether `finish` was called."""
+        return self._finished
+
+    @property
     def processed(self) -> int:
         """Sample up to which the stream has been shown."""
         return self._processed()
