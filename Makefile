@@ -15,7 +15,7 @@ help:
 	@echo 'make demo             diarize a bundled recording and show the result; FILE=meeting.wav for your own'
 	@echo 'make test             run the tests'
 	@echo 'make check            lint, types and tests'
-	@echo 'make fmt              format the code'
+	@echo 'make fmt              format the code, and bring the file map in the README up to date'
 	@echo 'make bench            measure quality on the bundled recording; DIR=folder for your own audio + RTTM'
 	@echo 'make wheel            build the wheel into dist/'
 	@echo 'make setup            only make .venv, with what tests and benchmarks need'
@@ -39,6 +39,7 @@ check: lint test
 fmt: $(DEV)
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
+	$(BIN)/python .ci/map.py
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks der $${DIR:-speakrs_stream/demo}

@@ -197,8 +197,9 @@ def test_the_readme_map_is_the_tree() -> None:
     listed = readme_map()
     absent = [name for name in listed if not (ROOT / name).exists() or name.endswith("/") != (ROOT / name).is_dir()]
     assert not absent, "in the map and not in the tree"
-    modules = {named(path) for path in sources("speakrs_stream") if path.name != "__init__.py"}
-    assert not sorted(modules - listed), "in the tree and not in the map"
+    packages = ("speakrs_stream", "speakrs_server", "speakrs_clients")
+    modules = {named(path) for path in sources(*packages) if path.name != "__init__.py"}
+    assert not sorted(modules - listed), "in the tree and not in the map: run `make fmt`"
     folders = {f"{named(path.parent)}/" for path in sources()}
     folders |= {"tests/", "docs/", "docs/adr/", ".ci/", "speakrs_stream/demo/", "speakrs_stream/models/embedded/"}
-    assert not sorted(folders - listed), "folders that the map does not show"
+    assert not sorted(folders - listed), "folders that the map does not show: run `make fmt`"
