@@ -106,16 +106,19 @@ COMMUNITY = HubBundle(
 )
 
 
-def cache_directory(source: HubBundle) -> Path:
-    """Where a bundle is, or will be, once downloaded: in $SPEAKRS_CACHE_DIR or the user's cache directory."""
+def cache_root() -> Path:
+    """Where bundles are kept: in $SPEAKRS_CACHE_DIR or the user's cache directory."""
     root = os.environ.get(CACHE_VARIABLE)
     if root:
-        base = Path(root).expanduser()
-    else:
-        from platformdirs import user_cache_path
+        return Path(root).expanduser() / "models"
+    from platformdirs import user_cache_path
 
-        base = user_cache_path("speakrs-stream", appauthor=False)
-    return base / "models" / f"{source.name}-{source.revision[:12]}"
+    return user_cache_path("speakrs-stream", appauthor=False) / "models"
+
+
+def cache_directory(source: HubBundle) -> Path:
+    """Where a bundle is, or will be, once downloaded."""
+    return cache_root() / f"{source.name}-{source.revision[:12]}"
 
 
 def open_cached(source: HubBundle) -> ModelBundle:
