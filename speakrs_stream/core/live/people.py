@@ -148,7 +148,7 @@ EXPECTED_ITEMS = 10.0
 
 
 def spread(items: Items) -> float:
-    """Variance of items around their speaker's mean in PLDA space: the median over items, drawn towards 1 and never below.
+    """Variance of items around their speaker's mean in PLDA space: the median over items, drawn towards 1, at least 1.
 
     Rooms and microphones that the PLDA was not fitted on spread a voice wider than its model says. Speakers with
     fewer than four rows are left out; each mean is taken without the item.
