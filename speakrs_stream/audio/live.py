@@ -13,12 +13,15 @@ from speakrs_stream.audio.pcm import Gate, GateReport, from_array, to_mono
 from speakrs_stream.audio.resample import Resampler
 from speakrs_stream.core.arrays import Tape
 from speakrs_stream.core.grid import SAMPLE_RATE
-from speakrs_stream.errors import AudioError, WrongRate
+from speakrs_stream.errors import AudioError, SessionFinished, WrongRate
 
 Samples = NDArray[np.float32]
 
 LONGEST_GAP = 3600
 """Seconds of missing audio that are replaced by silence; a longer gap is refused."""
+
+FILLING = 30
+"""Seconds of silence that are resampled at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class LiveInput:
         self.position = 0
         """Samples at the input's rate that have been taken so far, silence for gaps included."""
         self.faults = InputFaults()
+        self.finished = False
+        """Whether `finish` was called."""
         self._gate = Gate()
         self._resampler = Resampler(sample_rate)
         self._tail = Tape()  # the last input samples, from which a restored resampler starts
@@ -64,18 +69,27 @@ class LiveInput:
         at: position of the first sample since the start, at the input's rate; None continues where the last ended.
             What lies before that end is dropped, a gap becomes silence (AudioError beyond an hour).
         """
+        if self.finished:
+            raise SessionFinished("this stream has been finished; open a new one for more audio")
         if sample_rate is not None and sample_rate != self.sample_rate:
             raise WrongRate(got=sample_rate, want=self.sample_rate)
-        values = to_mono(self._gate.push(from_array(samples)))
-        if at is not None and at != self.position:
-            values = self._align(values, at)
-        self.position += len(values)
-        return self._resample(values)
+        values = from_array(samples)
+        missing, again = self._place(len(values), self.position if at is None else at)
+        values = to_mono(self._gate.push(values[again:]))
+        self._note(missing, again)
+        ready = [self._resample(np.zeros(n, np.float32)) for n in _parts(missing, FILLING * self.sample_rate)]
+        return np.concatenate([*ready, self._resample(values)])
 
     def _resample(self, values: Samples) -> Samples:
+        self.position += len(values)
         self._tail.append(values)
-        unit = self.sample_rate // gcd(self.sample_rate, SAMPLE_RATE)
-        self._tail.forget(max(self.position - self.sample_rate, 0) // unit * unit)
+        if self.sample_rate == SAMPLE_RATE:
+            self._tail.forget(self.position)
+        else:
+            # From a multiple of `unit` input samples on, output positions are whole; of twice as many, they are even,
+            # so that the length of the rest is rounded as that of the whole would be.
+            unit = 2 * self.sample_rate // gcd(self.sample_rate, SAMPLE_RATE)
+            self._tail.forget(max(self.position - self.sample_rate, 0) // unit * unit)
         return self._handed(self._resampler.push(values))
 
     def _handed(self, ready: Samples) -> Samples:
@@ -85,7 +99,8 @@ class LiveInput:
         self._given += len(new)
         return new
 
-    def _align(self, values: Samples, at: int) -> Samples:
+    def _place(self, count: int, at: int) -> tuple[int, int]:
+        """Samples missing before a piece of `count` samples at `at`, and how many of its own were there already."""
         if at < 0:
             raise AudioError(f"a position cannot be negative, got {at}")
         missing = at - self.position
@@ -94,20 +109,28 @@ class LiveInput:
                 f"{missing / self.sample_rate:.0f} s of audio are missing before sample {at}; gaps of up to "
                 f"{LONGEST_GAP} s become silence, finish this stream and open a new one"
             )
-        if missing > 0:
-            self.faults = replace(self.faults, gaps=self.faults.gaps + 1, missing=self.faults.missing + missing)
-            return np.concatenate([np.zeros(missing, np.float32), values])
-        again = min(-missing, len(values))
-        self.faults = replace(self.faults, repeats=self.faults.repeats + 1, repeated=self.faults.repeated + again)
-        return values[again:]
+        return max(missing, 0), min(max(-missing, 0), count)
+
+    def _note(self, missing: int, again: int) -> None:
+        f = self.faults
+        if missing:
+            self.faults = f = replace(f, gaps=f.gaps + 1, missing=f.missing + missing)
+        if again:
+            self.faults = replace(f, repeats=f.repeats + 1, repeated=f.repeated + again)
 
     def finish(self) -> Samples:
-        """The rest, (m,) float32, so that everything together has the exact length."""
+        """The rest, (m,) float32, so that everything together has the exact length; nothing the second time.
+
+        Raises BadFormat when it turns out that all of it was no sound.
+        """
+        if self.finished:
+            return np.zeros(0, np.float32)
         self._gate.finish()
+        self.finished = True
         return self._handed(self._resampler.finish())
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Plain values and arrays for a snapshot. Counts of the gate start again after `restore`."""
+        """Plain values and arrays for a snapshot."""
         f = self.faults
         plain = {
             "rate": self.sample_rate,
@@ -115,6 +138,8 @@ class LiveInput:
             "faults": [f.gaps, f.missing, f.repeats, f.repeated],
             "given": self._given,
             "tail": self._tail.start,
+            "gate": self._gate.state(),
+            "finished": self.finished,
         }
         return plain, {"tail": self._tail.all().copy()}
 
@@ -124,7 +149,16 @@ class LiveInput:
         live = cls(plain["rate"])
         live.position, live._given = plain["position"], plain["given"]
         live.faults = InputFaults(*plain["faults"])
+        live._gate = Gate.restore(plain["gate"])
         live._tail = Tape.of(arrays["tail"], plain["tail"])
         live._skip = live._given - plain["tail"] * SAMPLE_RATE // live.sample_rate
         live._early = live._resampler.push(arrays["tail"])
+        if plain["finished"]:
+            live._resampler.finish()
+            live.finished = True
         return live
+
+
+def _parts(total: int, most: int) -> list[int]:
+    """`total` as pieces of at most `most`."""
+    return [min(most, total - start) for start in range(0, total, most)]
