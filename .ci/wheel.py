@@ -8,13 +8,14 @@ from pathlib import Path
 
 PACKAGES = {"speakrs_stream", "speakrs_server", "speakrs_clients"}
 NEEDED = (
-    "speakrs_stream/py.typed",
     "speakrs_stream/models/embedded/manifest.json",
     "speakrs_stream/models/embedded/segmentation.onnx",
     "speakrs_stream/demo/meeting.flac",
     "speakrs_stream/demo/meeting.rttm",
     "speakrs_stream/formats/diarization.schema.json",
 )
+MARKER = "speakrs_stream/py.typed"
+"""Says by being there that the package is typed; it is empty."""
 LICENCES = ("LICENSE", "NOTICE")
 MOST = 12_000_000
 """Bytes of the wheel; the embedded bundle may have eight million of them."""
@@ -26,7 +27,8 @@ def problems(path: Path) -> list[str]:
     """What is wrong with the wheel, as sentences."""
     with zipfile.ZipFile(path) as wheel:
         sizes = {info.filename: info.file_size for info in wheel.infolist()}
-    found = [f"{name} is missing" for name in NEEDED if not sizes.get(name)]
+    found = [f"{name} is missing or empty" for name in NEEDED if not sizes.get(name)]
+    found += [f"{name} is missing" for name in (MARKER,) if name not in sizes]
     found += [
         f"{name} is missing from the licences"
         for name in LICENCES

@@ -26,7 +26,12 @@ def script(name: str) -> ModuleType:
 
 def wheel(path: Path, changes: Mapping[str, bytes | None] = MappingProxyType({})) -> Path:
     """A wheel with all that is needed, some files changed or (None) left out."""
-    needed = [*script("wheel").NEEDED, "speakrs_server/__init__.py", "speakrs_clients/__init__.py"]
+    needed = [
+        *script("wheel").NEEDED,
+        script("wheel").MARKER,
+        "speakrs_server/__init__.py",
+        "speakrs_clients/__init__.py",
+    ]
     info = "speakrs_stream-0.dist-info"
     files: dict[str, bytes | None] = dict.fromkeys(
         [*needed, f"{info}/licenses/LICENSE", f"{info}/licenses/NOTICE", f"{info}/METADATA"], b"x"
@@ -47,7 +52,8 @@ def test_a_good_wheel_passes(tmp_path: Path) -> None:
     ("changes", "said"),
     [
         ({"speakrs_stream/demo/meeting.flac": None}, "speakrs_stream/demo/meeting.flac is missing"),
-        ({"speakrs_stream/py.typed": b""}, "speakrs_stream/py.typed is missing"),
+        ({"speakrs_stream/py.typed": None}, "speakrs_stream/py.typed is missing"),
+        ({"speakrs_stream/demo/meeting.rttm": b""}, "meeting.rttm is missing or empty"),
         ({"speakrs_server/__init__.py": None}, "speakrs_server is missing"),
         ({"tests/test_x.py": b"x"}, "tests does not belong there"),
         ({"speakrs_stream-0.dist-info/licenses/NOTICE": None}, "NOTICE is missing from the licences"),
