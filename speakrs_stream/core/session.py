@@ -18,7 +18,6 @@ from speakrs_stream.core.clustering.offline import Clustering, cluster
 from speakrs_stream.core.clustering.plda import Plda
 from speakrs_stream.core.config import PipelineConfig, SpeakerBounds
 from speakrs_stream.core.embedding.extraction import EmbeddingLayout, Extraction, Question
-from speakrs_stream.core.embedding.fbank import FRAME, HOP
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, WINDOW
 from speakrs_stream.core.history import History, WindowResult
 from speakrs_stream.core.jobs import Job
@@ -98,15 +97,13 @@ class Session:
         self._finished = True
         windows = window_count(self.samples, self.config.step)
         if windows:
-            # the filter bank of the last window may look past it by less than a frame
-            missing = (windows - 1) * self.config.step + WINDOW - self.samples
-            self._hear(np.zeros(max(missing, 0) + FRAME - HOP, np.float32), windows)
+            self._hear(np.zeros((windows - 1) * self.config.step + WINDOW - self.samples, np.float32))
 
-    def _hear(self, samples: F32, limit: int | None = None) -> None:
+    def _hear(self, samples: F32) -> None:
         self._audio.append(samples)
         self._extraction.fbank.push(samples)
         step = self.config.step
-        while self._asked_windows * step + WINDOW <= self._audio.end and self._asked_windows != limit:
+        while self._asked_windows * step + WINDOW <= self._audio.end:
             self._open[self._asked_windows] = None
             self._ask(Question("segmentation", (self._asked_windows, 0)))
             self._asked_windows += 1
@@ -131,8 +128,11 @@ class Session:
         return self._extraction.inputs(question)
 
     def resolve(self, job_id: int, output: Array) -> list[WindowResult]:
-        """Take a model's answer; return the windows it settled, in order."""
-        question = self._in_flight.pop(job_id, None)
+        """Take a model's answer; return the windows it settled, in order.
+
+        Raises SessionError for an answer nobody waits for, or one of the wrong shape, which may be given again.
+        """
+        question = self._in_flight.get(job_id)
         if question is None:
             raise SessionError(f"job {job_id} was never asked or is already answered")
         if question.model == "segmentation":
@@ -145,6 +145,7 @@ class Session:
             self._drop_audio()
         else:
             follow = self._extraction.resolve(question, output)
+        del self._in_flight[job_id]
         for next_question in follow:
             self._ask(next_question)
         return self._settle()
@@ -261,7 +262,7 @@ def frame_matrices(
     """Who speaks in each global frame, (T, K) of 0 and 1: overlapping, and with one speaker at most."""
     counts = count.finish()
     if bounds is not None and bounds.high is not None:
-        counts = np.minimum(counts, bounds.high).astype(np.uint8)
+        counts = np.minimum(counts, min(bounds.high, LOCAL_SPEAKERS)).astype(np.uint8)
     if not counts.any():
         empty = np.zeros((len(counts), 0), np.uint8)
         return empty, empty

@@ -24,6 +24,7 @@ from speakrs_stream.core.live.config import LiveConfig
 from speakrs_stream.core.live.identity import Heard, Identity
 from speakrs_stream.core.live.timeline import Placed, Shown, preview_counts, show, window_frames
 from speakrs_stream.core.live.turns import TurnTracker
+from speakrs_stream.core.powerset import LOCAL_SPEAKERS
 from speakrs_stream.core.reducer import Reducer, StreamState
 from speakrs_stream.core.session import Outcome, Session, SpeakerModel
 from speakrs_stream.core.snapshot import pack, unpack
@@ -193,7 +194,7 @@ class LiveSession:
         high = self.identity.bounds.high
         counts = self._count.counts(frozen, min(end, sample_to_frame(processed)))
         if high is not None:
-            counts = np.minimum(counts, high).astype(np.uint8)
+            counts = np.minimum(counts, min(high, LOCAL_SPEAKERS)).astype(np.uint8)
         return self._update(self._placed, counts, [*events])
 
     def _heard(self, window: int, start: int, activations: U8, embeddings: Array, processed: int) -> Heard:
