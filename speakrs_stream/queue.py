@@ -178,9 +178,7 @@ class DiarizationQueue:
         self._closed = False
         self._death: BaseException | None = None
         self._alive = workers
-        self._threads = [
-            Thread(target=self._work, name=f"diarization-{i}", daemon=True) for i in range(workers)
-        ]
+        self._threads = [Thread(target=self._work, name=f"diarization-{i}", daemon=True) for i in range(workers)]
         for thread in self._threads:
             thread.start()
 
