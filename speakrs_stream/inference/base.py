@@ -61,7 +61,8 @@ class Backend(Protocol):
     description: str
     """One line: which runtime and device, and why."""
     full_batches: bool
-    """Whether a batch that is filled up with zeros costs less than its items one by one, as on a GPU."""
+    """Whether a batch that is filled up with zeros costs less than its items one by one, as on a GPU; then exports
+    with larger fixed batches are loaded too."""
 
     def load(self, path: Path, role: Role, options: LoadOptions) -> Network:
         """Load a network.

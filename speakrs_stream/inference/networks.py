@@ -35,23 +35,20 @@ class Part:
     """One past the last item."""
 
 
-def plan(items: int, batches: Sequence[int | None], full: bool) -> list[Part]:
+def plan(items: int, batches: Sequence[int | None]) -> list[Part]:
     """How to run `items` items on exports with these fixed batch sizes (None: any number at once).
 
-    full: whether a batch filled up with zeros is cheaper than its items one by one
-    Full batches of the largest size first; what is left is run in the smallest size that holds it where `full`
-    (or where nothing smaller exists), otherwise without any filling, as far as that is possible.
+    Full batches of the largest size first; a single item that is left goes to the smallest size, more of them to the
+    smallest that holds them all.
     """
     if None in batches:
         return [Part(None, 0, items)] if items else []
-    sizes = sorted({size for size in batches if size is not None}, reverse=True)
+    sizes = sorted(size for size in batches if size is not None)
     parts = []
     start = 0
     while start < items:
         left = items - start
-        fitting = [size for size in sizes if size <= left]
-        holding = [size for size in sizes if size >= left]
-        size = fitting[0] if fitting and not (full and holding and left > 1) else holding[-1]
+        size = next((size for size in sizes if size >= left), sizes[-1])
         parts.append(Part(size, start, min(items, start + size)))
         start += size
     return parts
@@ -97,7 +94,6 @@ class Batched:
     ) -> None:
         self.path = bundle.path(files[0].file)
         self.signature = signature
-        self._full = backend.full_batches
         self._networks: dict[int | None, Network] = {}
         for file in files:
             path = bundle.path(file.file)
@@ -116,7 +112,7 @@ class Batched:
         Raises ModelError where the runtime fails or gives another shape than it promised.
         """
         items = len(arrays[0]) // self.signature.inputs[0].rows
-        outputs = [self._part(part, arrays) for part in plan(items, list(self._networks), self._full)]
+        outputs = [self._part(part, arrays) for part in plan(items, list(self._networks))]
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
     def _part(self, part: Part, arrays: Sequence[F32]) -> Array:
@@ -190,7 +186,9 @@ class Networks:
         options = LoadOptions(threads=threads, spin=spin)
         segmentation, embedding = bundle.segmentation, bundle.embedding
         signature = Signature((Input(segmentation.input, 1, (1, WINDOW)),), segmentation.output, 1, 3)
-        files = (segmentation.main, *segmentation.variants)
+        # a processor gains next to nothing from fixed batches, and 32 windows at once take a gigabyte
+        larger = backend.full_batches
+        files = (segmentation.main, *segmentation.variants) if larger else (segmentation.main,)
         self._segmentation = Batched(bundle, files, "segmentation", signature, backend, options)
         self._trunk: Batched | None = None
         self._head: Batched | None = None
@@ -207,8 +205,7 @@ class Networks:
                 Input(both.inputs[1], LOCAL_SPEAKERS, (FRAMES_PER_WINDOW,)),
             )
             signature = Signature(inputs, both.output, LOCAL_SPEAKERS, 2)
-            # convolutions gain nothing from batches on a processor, and 32 windows take a gigabyte
-            files = (both.main, *both.variants) if backend.full_batches else (both.main,)
+            files = (both.main, *both.variants) if larger else (both.main,)
             self._multimask = Batched(bundle, files, "multimask", signature, backend, options)
         self._try()
 

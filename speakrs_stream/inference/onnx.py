@@ -105,13 +105,12 @@ class OnnxBackend:
     def load(self, path: Path, role: Role, options: LoadOptions) -> OnnxNetwork:
         """Load an ONNX file; BundleCorrupt where the runtime refuses it."""
         try:
-            session = open_session(str(path), options, self.providers(role))
+            return OnnxNetwork(open_session(str(path), options, self.providers(role)), path)
         except runtime_errors() as error:
             raise BundleCorrupt(
                 f"{path} cannot be loaded by ONNX Runtime {runtime().__version__} ({_first_line(error)}); "
                 "get the bundle again, or update onnxruntime"
             ) from error
-        return OnnxNetwork(session, path)
 
 
 class CudaBackend(OnnxBackend):

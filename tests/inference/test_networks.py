@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speakrs_stream.core.embedding.fbank import FBANK_PER_WINDOW
@@ -52,10 +53,9 @@ def community(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @given(
     items=st.integers(0, 200),
     batches=st.lists(st.sampled_from([1, 2, 3, 32, 64]), min_size=1, max_size=4) | st.just([None, 32]),
-    full=st.booleans(),
 )
-def test_plans_run_every_item_once(items: int, batches: list[int | None], full: bool) -> None:
-    parts = plan(items, batches, full)
+def test_plans_run_every_item_once(items: int, batches: list[int | None]) -> None:
+    parts = plan(items, batches)
     covered = [item for part in parts for item in range(part.start, part.end)]
     assert covered == list(range(items))
     for part in parts:
@@ -64,20 +64,19 @@ def test_plans_run_every_item_once(items: int, batches: list[int | None], full: 
 
 
 @pytest.mark.parametrize(
-    ("items", "batches", "full", "sizes"),
+    ("items", "batches", "sizes"),
     [
-        (5, [None], True, [None]),
-        (5, [1], False, [1] * 5),
-        (70, [1, 32], False, [32, 32] + [1] * 6),
-        (70, [1, 32], True, [32, 32, 32]),
-        (33, [1, 32], True, [32, 1]),
-        (5, [32], False, [32]),
-        (70, [1, 32, 64], True, [64, 32]),
-        (40, [32, 64], False, [32, 32]),
+        (5, [None], [None]),
+        (5, [1], [1] * 5),
+        (5, [32], [32]),
+        (70, [1, 32], [32, 32, 32]),
+        (33, [1, 32], [32, 1]),
+        (70, [1, 32, 64], [64, 32]),
+        (40, [64, 32], [64]),
     ],
 )
-def test_plans(items: int, batches: list[int | None], full: bool, sizes: list[int | None]) -> None:
-    assert [part.batch for part in plan(items, batches, full)] == sizes
+def test_plans(items: int, batches: list[int | None], sizes: list[int | None]) -> None:
+    assert [part.batch for part in plan(items, batches)] == sizes
 
 
 # -- running --------------------------------------------------------------------------------------------------
@@ -178,9 +177,16 @@ def test_multimask_is_trunk_pooling_and_head(community: Path) -> None:
         np.testing.assert_allclose(found[window][spoken], expected[spoken], rtol=2e-3, atol=2e-3)
 
 
+class Batching(OnnxBackend):
+    """The processor, believed to like batches as a GPU does."""
+
+    full_batches = True
+
+
 def test_fixed_batches_agree(community: Path, tmp_path: Path) -> None:
-    both = Networks(ModelBundle.open(community), OnnxBackend())
-    assert both.batches == {"segmentation": 32, "multimask": 1}  # a processor gains nothing from multimask-b32
+    assert Networks(ModelBundle.open(community), OnnxBackend()).batches == {"segmentation": 1, "multimask": 1}
+    both = Networks(ModelBundle.open(community), Batching())
+    assert both.batches == {"segmentation": 32, "multimask": 32}
     sound = windows(34)
     found = both.segment(sound)
     for number in (0, 31, 33):
@@ -297,3 +303,26 @@ def test_every_answer_is_checked(split: Networks) -> None:
         networks.trunk(banks(1, 50))
     with pytest.raises(BundleCorrupt, match=r"head\.onnx has the wrong shape"):
         networks.head(np.zeros((1, 2 * small.CHANNELS), np.float32))
+
+
+@settings(max_examples=80, deadline=None)
+@given(data=st.data())
+def test_damaged_networks_are_refused_or_run(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    """A folder without a manifest has no hashes, so any bytes may come this far."""
+    directory = small.write(tmp_path_factory.mktemp("damaged"))
+    victim = directory / data.draw(st.sampled_from(["segmentation.onnx", "trunk.onnx", "head.onnx"]))
+    content = bytearray(victim.read_bytes())
+    ends = st.integers(0, 300) | st.integers(len(content) - 300, len(content) - 1)
+    match data.draw(st.sampled_from(["change", "cut", "insert"])):
+        case "change":
+            for at in data.draw(st.lists(ends, min_size=1, max_size=3)):
+                content[at] = data.draw(st.integers(0, 255))
+        case "cut":
+            del content[data.draw(ends) :]
+        case _:
+            at = data.draw(ends)
+            content[at:at] = data.draw(st.binary(min_size=1, max_size=8))
+    victim.write_bytes(content)
+    small.write_manifest(directory)
+    with contextlib.suppress(ModelError):
+        assert Networks(ModelBundle.open(directory), OnnxBackend()).batches

@@ -20,6 +20,7 @@ from speakrs_stream.inference.networks import Networks
 from speakrs_stream.inference.onnx import OnnxBackend
 from speakrs_stream.models import hub
 from speakrs_stream.models.bundle import ModelBundle
+from speakrs_stream.models.cut import cut
 from speakrs_stream.models.hub import COMMUNITY, DownloadProgress, HubBundle, Patience, cache_directory, open_cached
 from speakrs_stream.models.manifest import FileRecord
 from tests.models.hub_standin import Standin, serving
@@ -363,3 +364,12 @@ def test_the_usual_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     directory = cache_directory(COMMUNITY)
     assert directory.parts[-3:] == ("speakrs-stream", "models", "community-1-67f963b6a1d9") or sys.platform != "linux"
+
+
+@pytest.mark.network
+def test_the_real_hub() -> None:
+    """33 MB from huggingface.co: the pinned files exist, run, and can be cut."""
+    bundle = hub.fetch()
+    assert bundle.plda.psi[0] == pytest.approx(25.8824, abs=1e-4)
+    assert Networks(bundle, OnnxBackend()).batches["multimask"] == 1
+    assert cut(bundle, OnnxBackend()).embedding.kind == "split"
