@@ -88,13 +88,14 @@ def test_scores_are_one_plus_the_cosine() -> None:
     generator = np.random.default_rng(3)
     embeddings = generator.standard_normal((BLOCK + 3, 3, 4)).astype(np.float32)
     embeddings[1, 2] = np.nan
+    embeddings[1, 1, 3] = -np.inf
     embeddings[2, 0] = 0
     centroids = generator.standard_normal((2, 4))
     out = scores(embeddings, centroids)
     assert out.shape == (BLOCK + 3, 3, 2)
-    assert np.isnan(out[1, 2]).all() and np.isfinite(np.delete(out, 1, axis=0)).all()
+    assert np.isnan(out[1, 1:]).all() and np.isfinite(np.delete(out, 1, axis=0)).all()
     assert (out[2, 0] == 1).all(), "an embedding of zeros is like nobody"
-    for window, local in ((0, 0), (1, 1), (BLOCK, 2), (BLOCK + 2, 0)):
+    for window, local in ((0, 0), (1, 0), (BLOCK, 2), (BLOCK + 2, 0)):
         a = embeddings[window, local].astype(np.float64)
         for k, b in enumerate(centroids):
             assert out[window, local, k] == pytest.approx(1 + a @ b / np.sqrt((a @ a) * (b @ b)))

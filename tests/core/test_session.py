@@ -272,9 +272,8 @@ def test_wrong_numbers_in_the_audio_harm_only_their_own_windows() -> None:
         answer_all(session, Careful(TALK, PADDED))
     good = new_session(PADDED)
     converse(good, Ear(TALK, PADDED))
-    poisoned = range(3)  # windows that begin before the bad samples
-    finite = np.isfinite(session.history.embeddings).all(axis=2)
-    assert not finite[poisoned].any()
+    finite: Array = np.asarray(np.isfinite(session.history.embeddings).all(axis=2))
+    assert not finite[:3].any(), "the windows that begin before the bad samples"
     np.testing.assert_array_equal(session.history.embeddings[3:], good.history.embeddings[3:])
     assert {turn.speaker for turn in session.outcome().turns} == {0, 1, 2}
 

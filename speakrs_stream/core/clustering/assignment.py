@@ -14,12 +14,16 @@ BLOCK = 4096
 
 
 def scores(embeddings: Array, centroids: Array) -> F64:
-    """1 + cosine similarity, 0 to 2: (windows, 3, D) against (K, D) -> (windows, 3, K); NaN where an embedding is."""
+    """1 + cosine similarity, 0 to 2: (windows, 3, D) against (K, D) -> (windows, 3, K).
+
+    NaN for an embedding that is not finite throughout.
+    """
     directions = unit(np.asarray(centroids, np.float64))
     out = np.empty((*embeddings.shape[:2], len(directions)))
     for first in range(0, len(embeddings), BLOCK):
-        rows = unit(np.asarray(embeddings[first : first + BLOCK], np.float64))
-        out[first : first + BLOCK] = 1.0 + rows @ directions.T
+        rows = np.array(embeddings[first : first + BLOCK], np.float64)
+        rows[~np.isfinite(rows).all(axis=2)] = np.nan
+        out[first : first + BLOCK] = 1.0 + unit(rows) @ directions.T
     return out
 
 
