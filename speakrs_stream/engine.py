@@ -22,6 +22,7 @@ from speakrs_stream.diarization import Diarization, Speaker, Turn
 from speakrs_stream.driver import answer
 from speakrs_stream.errors import BadFormat, Cancelled, ConfigError
 from speakrs_stream.inference.auto import choose
+from speakrs_stream.inference.base import Backend
 from speakrs_stream.inference.networks import Networks
 from speakrs_stream.models.bundle import ModelBundle
 from speakrs_stream.models.resolve import resolve
@@ -79,7 +80,7 @@ class Engine:
         self,
         bundle: str | Path | ModelBundle | None = None,
         *,
-        backend: str = "auto",
+        backend: str | Backend = "auto",
         step: float | None = None,
         config: PipelineConfig | None = None,
         threads: int = 1,
@@ -88,7 +89,7 @@ class Engine:
 
         bundle: "embedded", "community-1", a directory or an opened bundle; None takes $SPEAKRS_MODELS_DIR, else
             "embedded"
-        backend: "auto", "cpu", "cuda" …; `speakrs-stream doctor` lists them
+        backend: "auto", "cpu", "cuda" …, `speakrs-stream doctor` lists them; or an object that is one
         step: seconds between windows; None for the bundle's own
         config: every other setting; None for the bundle's defaults
         threads: of one inference

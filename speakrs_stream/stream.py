@@ -33,6 +33,9 @@ from speakrs_stream.errors import ConfigError, SessionError
 if TYPE_CHECKING:
     from speakrs_stream.engine import Engine
 
+PIECE = 30 * SAMPLE_RATE
+"""Samples handed to the session at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -96,28 +99,34 @@ class Stream:
         return self._take(self._input.push(samples, sample_rate=sample_rate, at=at))
 
     def _take(self, samples: NDArray[np.float32]) -> list[Event]:
-        events = self._session.push(samples)
-        events.extend(answer(self._session, self._engine.networks))
+        # piece by piece: a long gap or a whole file must not ask for everything at once
+        events: list[Event] = []
+        for start in range(0, max(len(samples), 1), PIECE):
+            events += self._session.push(samples[start : start + PIECE])
+            events.extend(answer(self._session, self._engine.networks))
         return events
 
     def finish(self) -> Diarization:
         """End the stream: the same turns that `diarize` finds in the same audio. `final_events` holds the last events.
 
-        `comparison` then says which live speaker is which of the result, and where the two differ.
+        `comparison` then says which live speaker is which of the result, and where the two differ. A stream that was
+        saved after its end and restored may be finished once more, for the same result.
+
+        Raises SessionError when it was finished already, BadFormat when what was pushed turns out to be no sound.
         """
         if self.comparison is not None:
             raise SessionError("this stream has been finished already")
-        events = self._take(self._input.finish())
-        events += self._session.finish()
+        events: list[Event] = []
+        if not self._session.finished:
+            events += self._take(self._input.finish())
+            events += self._session.finish()
         events.extend(answer(self._session, self._engine.networks))
         self.final_events = tuple(events)
         result = self._engine.diarization(self._session.outcome(self._session.identity.bounds), self.uri)
         self.comparison = self._compare(result)
-        named = {
-            self.comparison.mapping[label]: name
-            for label, name in self._names().items()
-            if label in self.comparison.mapping
-        }
+        names = self._names()
+        pairs = list(self.comparison.mapping.items())[::-1]  # one to one comes first there: it has the last word here
+        named = {final: names[live] for live, final in pairs if live in names}
         speakers = tuple(replace(s, name=named.get(s.label, s.name)) for s in result.speakers)
         return replace(result, speakers=speakers, warnings=self.report.warnings)
 
