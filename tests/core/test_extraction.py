@@ -74,7 +74,13 @@ def alone(layout: EmbeddingLayout, step: int, window: int, activity: U8) -> F32:
     return out
 
 
-@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+WITHOUT_MEAN = {
+    "padded, no mean": EmbeddingLayout(kind="split", dimension=DIMENSION, window_mean=False, stride=8),
+    "multimask, no mean": EmbeddingLayout(kind="multimask", dimension=DIMENSION, window_mean=False),
+}
+
+
+@pytest.mark.parametrize("layout", [*LAYOUTS.values(), *WITHOUT_MEAN.values()], ids=[*LAYOUTS, *WITHOUT_MEAN])
 @pytest.mark.parametrize("step", [16_000, 32_000, 15_360])
 def test_embeddings_are_those_of_the_window_alone(layout: EmbeddingLayout, step: int) -> None:
     extraction, ear = Extraction(layout, step), Ear(TALK, layout)

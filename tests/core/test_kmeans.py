@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
 from speakrs_stream.core.arrays import I64, Array
-from speakrs_stream.core.clustering.kmeans import kmeans
+from speakrs_stream.core.clustering.kmeans import _lloyd, kmeans
 from speakrs_stream.core.clustering.plda import unit
 from tests.checks import same_partition
 from tests.core.voices import voices
@@ -68,9 +68,19 @@ def test_zeros_do_no_harm() -> None:
 
 
 def test_a_cluster_that_runs_empty_gets_the_farthest_row() -> None:
-    """One far-away row, and many starts in the crowd: no seed may end with fewer clusters."""
-    generator = np.random.default_rng(0)
-    for _ in range(20):
-        angles = np.concatenate([generator.normal(0, 0.02, 30), [2.0, 2.2]])
-        rows = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        assert kmeans(rows, 5).max() == 4
+    rows = unit(voices(np.array([0, 0, 0, 0, 1, 2]), spread=0.3).astype(np.float64))
+    crowd = np.repeat(rows[:1], 3, axis=0)  # three starts in one place: two of them win nobody
+    labels, left = _lloyd(rows, crowd)
+    assert same_partition(labels, np.array([0, 0, 0, 0, 1, 2]))
+    assert left < 0.5
+    after_one, _ = _lloyd(rows, crowd, most=1)
+    assert len(set(after_one.tolist())) == 3
+    # nobody is taken away from a cluster of one, nor put apart from its equals
+    labels, left = _lloyd(np.repeat(rows[:1], 4, axis=0), crowd)
+    assert labels.tolist() == [0] * 4 and left == pytest.approx(0)
+
+
+def test_the_number_of_rounds_is_limited() -> None:
+    rows = unit(voices(np.arange(60) % 4, spread=1.2).astype(np.float64))
+    once, settled = _lloyd(rows, rows[:4], most=1), _lloyd(rows, rows[:4])
+    assert settled[1] < once[1]

@@ -53,10 +53,10 @@ def _start(rows: F64, count: int, generator: np.random.Generator) -> F64:
     return rows[chosen]
 
 
-def _lloyd(rows: F64, centres: F64) -> tuple[I64, float]:
-    """Labels (n,) and the sum of squared distances once the centres hardly move any more."""
+def _lloyd(rows: F64, centres: F64, most: int = MOST_ITERATIONS) -> tuple[I64, float]:
+    """Labels (n,) and the sum of squared distances once the centres hardly move any more, or after `most` rounds."""
     still = TOLERANCE * float(rows.var(axis=0).mean())
-    for _ in range(MOST_ITERATIONS):
+    for _ in range(most):
         squared = _squared(rows, centres)
         labels = np.asarray(squared.argmin(axis=1), np.int64)
         nearest = squared[np.arange(len(rows)), labels]

@@ -138,9 +138,8 @@ class Extraction:
                 stride = self.layout.stride
                 rows = self.fbank.frames.get(low * stride, (high - 1) * stride + self.layout.receptive_field)
                 return {"fbank": rows.copy()}
-            case "head":
+            case _:
                 return {"statistics": self._pooled[number, local]}
-        raise AssertionError(question)
 
     def resolve(self, question: Question, output: Array) -> list[Question]:
         """Take an answer; return the questions it leads to. SessionError where it has the wrong shape."""
