@@ -187,7 +187,7 @@ class Extraction:
         first = first_window * self.step // HOP
         if self.layout.shared:
             # a window may begin inside a chunk; if it is the first to ask for it, all of the chunk's frames are needed
-            chunk = self._chunk_of(first // self.layout.stride)
+            chunk = int(self._chunk_of(np.array(first // self.layout.stride)))
             first = min(first, self._chunk_range(chunk)[0] * self.layout.stride)
             for old in [number for number in self._chunks if number < chunk]:
                 del self._chunks[old]
@@ -259,11 +259,12 @@ class Extraction:
     def _needed_chunks(self, window: int, masks: F32) -> list[int]:
         first, _ = self._feature_range(window)
         spoken = np.flatnonzero(self._shared_weights(masks).any(axis=0)) + first
-        return sorted({self._chunk_of(int(feature)) for feature in spoken})
+        return [int(chunk) for chunk in np.unique(self._chunk_of(spoken))]
 
-    def _chunk_of(self, feature: int) -> int:
-        needed = feature * self.layout.stride + self.layout.receptive_field  # filter-bank frames
-        return max(0, -(-(needed - FBANK_PER_WINDOW % self._unit) // self._unit))
+    def _chunk_of(self, features: Array) -> Array:
+        """Chunks that features, given by number, are part of."""
+        needed = features * self.layout.stride + self.layout.receptive_field  # filter-bank frames
+        return np.asarray(np.maximum(0, -(-(needed - FBANK_PER_WINDOW % self._unit) // self._unit)))
 
     def _shared_weights(self, masks: F32) -> F32:
         layout = self.layout
