@@ -20,14 +20,18 @@ from speakrs_stream.core.config import ClusteringConfig, SpeakerBounds
 from speakrs_stream.core.events import SpeakerCreated, SpeakerEvent, SpeakerMerged, SpeakerNamed, SpeakerSplit
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW
 from speakrs_stream.core.live.config import LiveConfig
-from speakrs_stream.core.live.memory import Memory
+from speakrs_stream.core.live.constraints import Constraints, separate, together
+from speakrs_stream.core.live.memory import Items, Memory
 from speakrs_stream.core.live.people import People, Person, likelihood_ratio, similarity, spread
-from speakrs_stream.core.live.reclustering import Clusters, recluster
-from speakrs_stream.core.live.reconciliation import Mapping, reconcile, separate, weights_of
+from speakrs_stream.core.live.reclustering import Clusters, means, recluster
+from speakrs_stream.core.live.reconciliation import Mapping, reconcile, weights_of
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS
 
 LEFT_OVER_FRAMES = 60
 """Clean frames (1 s) from which a local speaker for whom no known speaker is left becomes a new one."""
+
+REJECTED = -10.0
+"""Score of a speaker that the user said it is not: below any other, so that only who is left over gets it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +63,8 @@ class Identity:
         self.people = People()
         self.memory = Memory(plda.lda.shape[0], plda.dimension, live.recent_items, live.group_items)
         self.voices: dict[str, F64] = {}
-        self.apart: set[frozenset[int]] = set()
+        self.told = Constraints()
+        """What the user said."""
         self.reclusterings = 0
         self.within = 1.0
         """Variance of items around their speaker in PLDA space, as seen in this stream; 1 is what the model expects."""
@@ -79,7 +84,7 @@ class Identity:
             features[good] = self.plda.transform(heard.embeddings[good])
         if not self.people.living() and good.any():
             first = int(np.argmax(np.where(good, heard.active, -1)))
-            events += self._admit(heard.processed, heard.embeddings[first], features[first], [])
+            events += self._admit(heard.processed, heard.embeddings[first], features[first])
         strange = self._stranger(features, trained)
         labels = self.assign(heard)
         labels = self._left_over(heard, features, good, labels, events)
@@ -101,19 +106,31 @@ class Identity:
         people = self._candidates_for(heard.processed)
         if not people or not active.any():
             return np.full(LOCAL_SPEAKERS, UNASSIGNED, np.int64)
-        score = similarity(heard.embeddings, people)
+        faces = [self.people.faces(person.number) for person in people]
+        firsts = np.cumsum([0, *map(len, faces[:-1])])
+        score = np.maximum.reduceat(
+            similarity(heard.embeddings, [face for group in faces for face in group]), firsts, 1
+        )
         score = np.where(np.isfinite(score), score, 0.0)
         for column, person in enumerate(people):
             score[:, column] += self.live.stay * heard.shown.get(person.number, np.zeros(LOCAL_SPEAKERS))
-        labels = assignment.constrained(score[None], active[None])[0]
         numbers = np.array([person.number for person in people])
-        return np.where(labels >= 0, numbers[np.maximum(labels, 0)], UNASSIGNED)
+        rejected = [self.told.rejected(LOCAL_SPEAKERS * heard.window + local) for local in range(LOCAL_SPEAKERS)]
+        for local, others in enumerate(rejected):
+            score[local, np.isin(numbers, list(others))] = REJECTED
+        labels = assignment.constrained(score[None], active[None])[0]
+        labels = np.where(labels >= 0, numbers[np.maximum(labels, 0)], UNASSIGNED)
+        for local, others in enumerate(rejected):
+            labels[local] = UNASSIGNED if int(labels[local]) in others else labels[local]
+        return labels
 
     def _candidates_for(self, processed: int) -> list[Person]:
         """People a voice may belong to: not those who never said two clean seconds and are not new any more."""
+        return self._known(processed) or self.people.living()[:1]
+
+    def _known(self, processed: int) -> list[Person]:
         living = self.people.living()
-        known = [p for p in living if p.weight > 0 or processed - p.born <= self.live.newborn or p.name]
-        return known or living[:1]
+        return [p for p in living if p.weight > 0 or processed - p.born <= self.live.newborn or p.name]
 
     # -- newcomers -------------------------------------------------------------------------------------------
 
@@ -126,28 +143,30 @@ class Identity:
 
     def _fit(self, features: F64, people: list[Person]) -> F64:
         """Log-likelihood ratio of one item (d,) for each person, (P,)."""
-        means = np.stack([person.features for person in people])
-        weight = np.array([person.weight for person in people])
-        return np.asarray(likelihood_ratio(features[None], means, weight, self.plda.phi, self.within)[0])
+        every, firsts = self._faces(people)
+        centres, weight = np.stack([face.features for face in every]), np.array([face.weight for face in every])
+        ratio = likelihood_ratio(features[None], centres, weight, self.plda.phi, self.within)[0]
+        return np.asarray(np.maximum.reduceat(ratio, firsts))
+
+    def _faces(self, people: list[Person]) -> tuple[list[Person], I64]:
+        """The voices of all people one after the other, and where in that list each one's begin."""
+        faces = [self.people.faces(person.number) for person in people]
+        return [face for group in faces for face in group], np.cumsum([0, *map(len, faces[:-1])])
 
     def _left_over(self, heard: Heard, features: F64, good: Array, labels: I64, events: list[SpeakerEvent]) -> I64:
         """A local speaker beside all known ones is a new one, once it has said a second alone."""
         left = good & (labels == UNASSIGNED) & (heard.clean >= LEFT_OVER_FRAMES)
-        if not left.any() or not self._room():
+        if not left.any() or not self._room(heard.processed):
             return labels
         local = int(np.argmax(np.where(left, heard.clean, -1)))
-        events += self._admit(heard.processed, heard.embeddings[local], features[local], [])
+        events += self._admit(heard.processed, heard.embeddings[local], features[local])
         return self.assign(heard)
 
-    def _room(self) -> bool:
-        return self.bounds.high is None or len(self.people.living()) < self.bounds.high
+    def _room(self, processed: int) -> bool:
+        return self.bounds.high is None or len(self._known(processed)) < self.bounds.high
 
-    def _admit(self, processed: int, raw: Array, features: F64, keys: list[int]) -> list[SpeakerEvent]:
+    def _admit(self, processed: int, raw: Array, features: F64) -> list[SpeakerEvent]:
         person = self.people.create(processed, np.asarray(raw, np.float64), features)
-        if keys:
-            items = self.memory.items()
-            self.memory.relabel(np.where(np.isin(items.key, keys), person.number, items.speaker))
-            self.people.learn(self.memory.items())
         self._due = True
         return [SpeakerCreated(person.number, processed), *self._recognise([person.number])]
 
@@ -181,26 +200,19 @@ class Identity:
         self._last_recluster = processed
         self.reclusterings += 1
         items = self.memory.items()
-        clusters = recluster(items, self.plda.phi, self.clustering, self.bounds)
-        if self.apart:
-            labels = separate(clusters.labels, items, self.apart)
-            groups = [items.raw[labels == k].T @ items.weight[labels == k] for k in range(labels.max() + 1)]
-            clusters = Clusters(labels, np.stack(groups) / np.bincount(labels, items.weight)[:, None])
+        clusters = self._as_told(recluster(items, self.plda.phi, self.clustering, self.bounds), items)
         heard = set(items.speaker.tolist())
         mapping = reconcile(clusters, items, [p for p in self.people.living() if p.number in heard])
         events, numbers = self._place(clusters, mapping, processed)
-        merges = self._merges(mapping, processed)
-        kept_apart = set(mapping.lost) - {event.speaker for event in merges}
         speaker = np.array([numbers[int(cluster)] for cluster in clusters.labels])
-        held = np.isin(items.speaker, list(kept_apart))
+        held = np.isin(items.speaker, list(mapping.lost))
         self.memory.relabel(np.where(held, items.speaker, speaker))
-        for event in merges:
-            self.people.merge(event.speaker, event.into)
-            self.memory.rename(event.speaker, event.into)
+        for number, into in self._merges(mapping, processed):
+            if not self.told.are_apart(number, into):  # an earlier merge may have brought them apart
+                events += self._merge(number, into)
         items = self.memory.items()
         self.people.learn(items)
         self.within = spread(items)
-        events += merges
         return [*events, *self._recognise([person.number for person in self.people.living()])]
 
     def _place(self, clusters: Clusters, mapping: Mapping, processed: int) -> tuple[list[SpeakerEvent], dict[int, int]]:
@@ -213,11 +225,11 @@ class Identity:
         for cluster, home in mapping.spare.items():
             inside = clusters.labels == cluster
             part = items.take(inside)
-            enough = weight[cluster] >= self.live.cluster_items and self._room()
+            enough = weight[cluster] >= self.live.cluster_items and self._room(processed)
             if enough and home:
                 turn = ("split", home, int(part.key.min()))
                 waiting[turn] = self._seen("split", home, part.key) + 1
-                enough = waiting[turn] >= self.live.patience or self._foreign(part.features, part.weight, home)
+                enough = waiting[turn] >= self.live.patience or self._is_foreign(items, inside, home)
             if not enough:
                 numbers[cluster] = home
                 continue
@@ -236,28 +248,55 @@ class Identity:
             (n for (k, h, key), n in self._patience.items() if k == kind and h == home and key in keys), default=0
         )
 
-    def _foreign(self, features: F64, weight: F64, home: int) -> bool:
+    def _is_foreign(self, items: Items, inside: Array, home: int) -> bool:
         """Whether a cluster's voice is clearly not that of the number it was shown as."""
-        return bool(self._fit(weight @ features / weight.sum(), [self.people[home]])[0] < self.live.newcomer_score)
+        share = items.weight[inside] / items.weight[inside].sum()
+        return bool(self._fit(share @ items.features[inside], [self.people[home]])[0] < self.live.newcomer_score)
 
-    def _merges(self, mapping: Mapping, processed: int) -> list[SpeakerMerged]:
-        """Numbers that have been without a cluster of their own for long enough."""
+    def _as_told(self, clusters: Clusters, items: Items) -> Clusters:
+        """The clusters, changed where the user knows better."""
+        joined = []
+        weight = weights_of(clusters, items)
+        for person in self.people.living():
+            if len(self.people.faces(person.number)) > 1:
+                own = np.bincount(clusters.labels, items.weight * (items.speaker == person.number), len(weight))
+                mine = np.flatnonzero(own > 0.5 * weight).tolist()
+                joined.append([k for k in mine if not self._is_foreign(items, clusters.labels == k, person.number)])
+        if not joined and not self.told.apart:
+            return clusters
+        labels = separate(together(clusters.labels, joined), items, self.told.apart)
+        return Clusters(labels, means(items, labels))
+
+    def _merges(self, mapping: Mapping, processed: int) -> list[tuple[int, int]]:
+        """Numbers that have been without a cluster of their own for long enough, and whose cluster holds them."""
         merges = []
         waiting = {}
         for number, into in mapping.lost.items():
-            together = frozenset((number, into))
             young = processed - self.people[number].born < self.live.newborn
-            if not into or young or together in self.apart:
+            names = {self.people[number].name, self.people[into].name if into else None} - {None}
+            if not into or young or self.told.are_apart(number, into) or len(names) > 1:
                 continue
             if self._fit(self.people[number].features, [self.people[into]])[0] < self.live.newcomer_score:
                 continue  # in one cluster, but they do not sound alike
             waiting["merge", number, into] = self._patience.get(("merge", number, into), 0) + 1
             if waiting["merge", number, into] >= self.live.patience:
-                merges.append(SpeakerMerged(number, into))
+                merges.append((number, into))
                 del waiting["merge", number, into]
         self._patience = {k: v for k, v in self._patience.items() if k[0] != "merge"} | waiting
-        gone = {event.speaker for event in merges}
-        return [event for event in merges if event.into not in gone]
+        gone = {number for number, _ in merges}
+        return [(number, into) for number, into in merges if into not in gone]
+
+    def _merge(self, number: int, into: int, *, told: bool = False) -> list[SpeakerEvent]:
+        """Give `number` up in favour of `into`, which takes over its name if it has none."""
+        events: list[SpeakerEvent] = [SpeakerMerged(number, into)]
+        self.people.merge(number, into, told=told)
+        self.memory.rename(number, into)
+        self.told.merged(number, into)
+        name = self.people[number].name
+        if name and not self.people[into].name:
+            self.people.name(into, name)
+            events.append(SpeakerNamed(into, name))
+        return events
 
     # -- commands --------------------------------------------------------------------------------------------
 
@@ -266,31 +305,38 @@ class Identity:
         number, into = self.people.who(number), self.people.who(into)
         if number == into:
             return []
-        self.apart = {pair for pair in self.apart if pair != {number, into}}
-        self.people.merge(number, into)
-        self.memory.rename(number, into)
+        events = self._merge(number, into, told=True)
         self.people.learn(self.memory.items())
         self._due = True
-        return [SpeakerMerged(number, into)]
+        return events
 
     def different(self, first: int, second: int) -> None:
         """The user says two numbers are two people; no re-clustering will merge them."""
-        self.apart.add(frozenset((self.people.who(first), self.people.who(second))))
+        self.told.different(self.people.who(first), self.people.who(second))
         self._due = True
 
-    def reject(self, number: int, processed: int, keys: list[int]) -> tuple[int | None, list[SpeakerEvent]]:
-        """The user says the embeddings `keys` are not `number`: they become a new number, apart from it."""
+    def reject(self, number: int, processed: int, heard: dict[int, Array]) -> list[SpeakerEvent]:
+        """The user says what was heard is not `number`: it becomes a new number, apart from that.
+
+        heard: item key -> raw embedding (D,), at least one
+        """
         number = self.people.who(number)
         items = self.memory.items()
-        wrong = np.isin(items.key, keys) & (items.speaker == number)
-        if not wrong.any():
-            return None, []
+        wrong = np.isin(items.key, list(heard)) & (items.speaker == number)
+        if not wrong.any():  # nothing of it was clean enough to be remembered: now it is
+            raw = np.mean([np.asarray(row, np.float64) for row in heard.values()], axis=0)
+            self.memory.push(raw, self.plda.transform(raw[None])[0], number, max(heard))
+            items = self.memory.items()
+            wrong = np.arange(len(items)) == len(items) - 1
         part = items.take(wrong)
         share = part.weight / part.weight.sum()
-        events = self._admit(processed, share @ part.raw, share @ part.features, part.key.tolist())
-        created = next(event.speaker for event in events if isinstance(event, SpeakerCreated))
-        self.apart.add(frozenset((number, created)))
-        return created, events
+        person = self.people.create(processed, share @ part.raw, share @ part.features)
+        self.memory.relabel(np.where(wrong, person.number, items.speaker))
+        self.people.learn(self.memory.items())
+        self.told.reject(heard, number)
+        self.told.different(number, person.number)
+        self._due = True
+        return [SpeakerCreated(person.number, processed), *self._recognise([person.number])]
 
     def hint(self, bounds: SpeakerBounds) -> None:
         """From now on, so many speakers."""
@@ -317,7 +363,7 @@ class Identity:
             "people": people,
             "bounds": [self.bounds.low, self.bounds.high],
             "voices": list(self.voices),
-            "apart": sorted(sorted(pair) for pair in self.apart),
+            "told": self.told.state(),
             "patience": [[*key, count] for key, count in self._patience.items()],
             "last": self._last_recluster,
             "due": self._due,
@@ -337,7 +383,7 @@ class Identity:
         self.memory.restore(below(arrays, "memory."))
         self.bounds = SpeakerBounds(*plain["bounds"])
         self.voices = {name: arrays["voices"][row] for row, name in enumerate(plain["voices"])}
-        self.apart = {frozenset(pair) for pair in plain["apart"]}
+        self.told.restore(plain["told"])
         self._patience = {(kind, a, b): count for kind, a, b, count in plain["patience"]}
         self._last_recluster = plain["last"]
         self._due = plain["due"]

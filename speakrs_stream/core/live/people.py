@@ -39,15 +39,13 @@ class People:
 
     def __init__(self) -> None:
         self._all: dict[int, Person] = {}
+        self._voices: list[Person] = []  # people as they were when the user said that they are somebody else too
 
     def __getitem__(self, number: int) -> Person:
         return self._all[number]
 
     def __contains__(self, number: int) -> bool:
         return number in self._all
-
-    def __iter__(self) -> object:
-        return iter(self._all.values())
 
     def create(self, born: int, raw: F64, features: F64) -> Person:
         """A new number."""
@@ -61,9 +59,16 @@ class People:
             number = into
         return number
 
-    def merge(self, number: int, into: int) -> None:
-        """Give `number` up in favour of `into`."""
+    def merge(self, number: int, into: int, *, told: bool = False) -> None:
+        """Give `number` up in favour of `into`; told: the user said so, and one person may have two voices."""
+        if told:
+            kept = {voice.number for voice in self._voices}
+            self._voices += [self._all[one] for one in (into, number) if one not in kept]
         self._all[number] = replace(self._all[number], merged_into=into)
+
+    def faces(self, number: int) -> list[Person]:
+        """A number as it is known now, and the voices that it has because the user said so."""
+        return [self._all[number], *(voice for voice in self._voices if self.who(voice.number) == number)]
 
     def move(self, number: int, raw: F64) -> None:
         """Replace a number's prototype."""
@@ -91,19 +96,18 @@ class People:
                 )
 
     def state(self) -> tuple[list[list[object]], dict[str, Array]]:
-        """Plain values and arrays for a snapshot."""
-        everybody = list(self._all.values())
-        plain: list[list[object]] = [[p.number, p.born, p.weight, p.name, p.merged_into] for p in everybody]
-        if not everybody:
+        """Plain values and arrays for a snapshot: everybody by number, then the further voices."""
+        rows = [*self._all.values(), *self._voices]
+        plain: list[list[object]] = [[p.number, p.born, p.weight, p.name, p.merged_into] for p in rows]
+        if not rows:
             return plain, {}
-        arrays = {"raw": np.stack([p.raw for p in everybody]), "features": np.stack([p.features for p in everybody])}
-        return plain, arrays
+        return plain, {"raw": np.stack([p.raw for p in rows]), "features": np.stack([p.features for p in rows])}
 
     def restore(self, plain: list[list[object]], arrays: dict[str, Array]) -> None:
         """Take over what `state` saved."""
         for row, (number, born, weight, name, into) in enumerate(plain):
             assert isinstance(number, int) and isinstance(born, int) and isinstance(weight, float)
-            self._all[number] = Person(
+            person = Person(
                 number,
                 born,
                 arrays["raw"][row],
@@ -112,6 +116,10 @@ class People:
                 name if isinstance(name, str) else None,
                 into if isinstance(into, int) else None,
             )
+            if number in self._all:
+                self._voices.append(person)
+            else:
+                self._all[number] = person
 
 
 def similarity(embeddings: Array, people: list[Person]) -> F64:

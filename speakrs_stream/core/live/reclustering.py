@@ -46,10 +46,11 @@ def recluster(items: Items, phi: F64, config: ClusteringConfig, bounds: SpeakerB
         kept = np.array([int(found.pi.argmax())])
     labels = found.gamma[:, kept].argmax(axis=1)
     labels = _bounded(items, np.unique(labels, return_inverse=True)[1], bounds)
-    return Clusters(labels, _means(items, labels))
+    return Clusters(labels, means(items, labels))
 
 
-def _means(items: Items, labels: I64) -> F64:
+def means(items: Items, labels: I64) -> F64:
+    """Weighted mean raw embedding of each cluster 0…, (clusters, D)."""
     sums = np.zeros((int(labels.max()) + 1, items.raw.shape[1]))
     np.add.at(sums, labels, items.raw * items.weight[:, None])
     return np.asarray(sums / np.bincount(labels, items.weight)[:, None])
@@ -61,7 +62,7 @@ def _bounded(items: Items, labels: I64, bounds: SpeakerBounds) -> I64:
     wanted = min(bounds.clamp(count), len(items))
     if wanted < count:
         weight = np.asarray(np.bincount(labels, items.weight), np.float64)
-        return np.asarray(merge_to(unit(_means(items, labels)), weight, wanted)[labels], np.int64)
+        return np.asarray(merge_to(unit(means(items, labels)), weight, wanted)[labels], np.int64)
     if wanted > count:
         tree = linkage(unit(items.raw), "average", "euclidean")
         forced = fcluster(tree, wanted, "maxclust")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from speakrs_stream.core.arrays import F64, I64
+from speakrs_stream.core.arrays import F64
 from speakrs_stream.core.clustering.plda import unit
 from speakrs_stream.core.live.memory import Items
 from speakrs_stream.core.live.people import Person
@@ -20,6 +20,9 @@ from speakrs_stream.core.live.reclustering import Clusters
 
 LIKENESS = 2.0
 """Seconds of shared speech that a cosine similarity of 1 counts as."""
+
+LEAST = 1e-6
+"""Gain of a cluster and a speaker that share something, however unlike they are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +50,9 @@ def reconcile(clusters: Clusters, items: Items, people: list[Person]) -> Mapping
     if not people:
         return Mapping({}, dict.fromkeys(range(count), 0), {})
     likeness = unit(clusters.centroids) @ unit(np.stack([person.raw for person in people])).T
-    rows, columns = linear_sum_assignment(shared + LIKENESS * likeness, maximize=True)
+    # Only who shares something can be matched; a place spent on likeness alone would leave both sides without one.
+    gain = np.where(shared > 0, np.maximum(shared + LIKENESS * likeness, LEAST), 0.0)
+    rows, columns = linear_sum_assignment(gain, maximize=True)
     matched = {int(r): people[c].number for r, c in zip(rows, columns, strict=True) if shared[r, c] > 0}
     spare = {
         cluster: people[int(shared[cluster].argmax())].number if shared[cluster].any() else 0
@@ -60,17 +65,6 @@ def reconcile(clusters: Clusters, items: Items, people: list[Person]) -> Mapping
             home = int(shared[:, index].argmax())
             lost[person.number] = matched.get(home, spare.get(home, 0))
     return Mapping(matched, spare, lost)
-
-
-def separate(labels: I64, items: Items, apart: set[frozenset[int]]) -> I64:
-    """Clusters cut where they hold two speakers that are known to be different."""
-    out = labels.copy()
-    for first, second in sorted(tuple(sorted(pair)) for pair in apart):
-        for cluster in np.unique(out[items.speaker == second]):
-            inside = out == cluster
-            if (items.speaker[inside] == first).any():
-                out[inside & (items.speaker == second)] = out.max() + 1
-    return np.asarray(np.unique(out, return_inverse=True)[1], np.int64)
 
 
 def weights_of(clusters: Clusters, items: Items) -> F64:

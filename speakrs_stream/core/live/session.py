@@ -347,19 +347,26 @@ class LiveSession:
         return []
 
     def reject(self, turn: int) -> list[Event]:
-        """This turn is not who it is shown as: its voice becomes a new number, relabelled where still possible."""
+        """This turn is not who it is shown as: its voice becomes a new number, relabelled where still possible.
+
+        Raises SessionError for a turn that is not shown, and for one whose voice is not known: none of the windows so
+        far holds mostly this speech of its speaker.
+        """
         shown = self._reducer.turn(turn)
         if shown is None:
             raise SessionError(f"turn {turn} was never shown or was retracted")
-        keys = self._keys(sample_to_frame(shown.span.start), sample_to_frame(shown.span.end), shown.speaker)
-        _, events = self.identity.reject(shown.speaker, self._processed(), keys)
-        return self._say([*events])
+        heard = self._voice_of(shown.speaker, sample_to_frame(shown.span.start), sample_to_frame(shown.span.end))
+        if not heard:
+            raise SessionError(f"too little is known of the voice in turn {turn}; try again in some seconds")
+        return self._say([*self.identity.reject(shown.speaker, self._processed(), heard)])
 
-    def _keys(self, start: int, end: int, speaker: int) -> list[int]:
-        """Items (3 * window + local speaker) whose speech lies mostly within frames start..end."""
-        keys = []
+    def _voice_of(self, speaker: int, start: int, end: int) -> dict[int, Array]:
+        """Embeddings (D,) taken for `speaker` and made of speech mostly within frames start..end, by item key."""
+        heard = {}
+        number = self.identity.people.who(speaker)
+        placed = {one.window: one.numbers for one in self._placed}
         step = self.config.step
-        first = max(0, sample_to_frame(frame_to_sample(start) - WINDOW) * 270 // step)
+        first = max(0, (frame_to_sample(start) - WINDOW) // step)
         for window in range(first, self._next):
             low, high = window_frames(window, step)
             if low >= end:
@@ -367,10 +374,17 @@ class LiveSession:
             if high <= start:
                 continue
             activity = self.main.history.activations(window, window + 1)[0]
-            inside = activity[max(start - low, 0) : max(end - low, 0)].sum(axis=0)
-            mostly = inside > 0.5 * np.maximum(activity.sum(axis=0), 1)
-            keys += [3 * window + int(local) for local in np.flatnonzero(mostly)]
-        return keys
+            inside = activity[max(start - low, 0) : max(end - low, 0)].sum(axis=0, dtype=np.int64)
+            mostly = inside > 0.5 * np.maximum(activity.sum(axis=0, dtype=np.int64), 1)
+            if not mostly.any():
+                continue
+            rows = self.main.history.embeddings[window]
+            numbers = placed.get(window)
+            if numbers is None:
+                numbers = self.identity.assign(self._heard(window, low, activity, rows, self._processed()))
+            for local in np.flatnonzero(mostly & (numbers == number) & np.isfinite(rows).all(axis=1)):
+                heard[LOCAL_SPEAKERS * window + int(local)] = rows[local]
+        return heard
 
     def _known(self, speaker: int) -> int:
         if speaker not in self.identity.people:
