@@ -87,6 +87,7 @@ def test_training_items_speak_alone_long_enough_and_are_finite() -> None:
     emb = voices(np.arange(9) % 3).reshape(3, 3, 32)
     history = filled(seg, emb)
     assert [rows.tolist() for rows in training_items(history, 0.2)] == [[0, 1, 2], [0, 0, 2]]
+    assert [rows.tolist() for rows in training_items(history, 1.0)] == [[2], [2]], "the whole window is enough for all"
     assert [rows.tolist() for rows in training_items(history, 0.15)] == [[0, 0, 1, 1, 2], [0, 1, 0, 1, 2]]
     for bad in (np.nan, np.inf):
         emb[1, 0, 5] = bad

@@ -105,6 +105,7 @@ def test_stretches_too_short_go_first_then_gaps_are_filled() -> None:
     stretches = np.array([[0, 5], [7, 8], [9, 14], [20, 30]])
     assert clean_runs(stretches, 0, 0).tolist() == stretches.tolist()
     assert clean_runs(stretches, 2, 0).tolist() == [[0, 5], [9, 14], [20, 30]]
+    assert clean_runs(stretches, 5, 0).tolist() == [[0, 5], [9, 14], [20, 30]], "exactly min_on stays"
     assert clean_runs(stretches, 0, 2).tolist() == [[0, 5], [7, 14], [20, 30]]
     assert clean_runs(stretches, 2, 5).tolist() == [[0, 14], [20, 30]]
     assert clean_runs(stretches, 2, 6).tolist() == [[0, 14], [20, 30]], "a pause of exactly min_off stays"
