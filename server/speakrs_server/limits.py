@@ -1,0 +1,92 @@
+"""Pure decisions about how much is too much: who is admitted, who sends too fast, when a disk is too full."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+RATE_WINDOW = 10.0
+"""Seconds over which a client may send faster than its rate."""
+
+
+class Bucket:
+    """So much per second, with a burst; time is given by the caller."""
+
+    def __init__(self, rate: float, burst: float, now: float) -> None:
+        """rate: units per second; burst: units that may come at once; now: seconds of any clock."""
+        self.rate = rate
+        self.burst = burst
+        self._level = burst
+        self._at = now
+
+    def take(self, amount: float, now: float) -> bool:
+        """Whether `amount` fits; it counts only if it does."""
+        self._level = min(self.burst, self._level + (now - self._at) * self.rate)
+        self._at = now
+        if amount > self._level:
+            return False
+        self._level -= amount
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the server carries."""
+
+    sessions: int
+    """Sessions that are open, with a connection or without."""
+    of_key: int
+    """Those of the token that asks."""
+    capacity: float
+    """Sessions that can be carried in real time, by measurement; infinite before anything was measured."""
+    draining: bool = False
+    """Whether the server is about to stop."""
+    disk_free_mb: float = float("inf")
+    """Mebibytes left for the journal."""
+    healthy: bool = True
+    """Whether the networks answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a session may be opened."""
+
+    reason: str = ""
+    """Why not; empty where it may."""
+    status: int = 200
+    """HTTP status to refuse with."""
+    code: str = ""
+    """Code of the error message to refuse with."""
+    retry_after_s: int = 0
+    """Seconds after which to ask again; 0 where that does not help."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether it may not."""
+        return bool(self.reason)
+
+
+ADMITTED = Verdict()
+
+
+def admit(load: Load, *, max_sessions: int, per_key: int, reserve_mb: float) -> Verdict:
+    """Whether one more session may be opened."""
+    if load.draining:
+        return Verdict("the server is stopping", 503, "draining", 5)
+    if not load.healthy:
+        return Verdict("the networks do not answer", 503, "engine_failed", 10)
+    if load.disk_free_mb < reserve_mb:
+        return Verdict("the disk is nearly full", 503, "storage_full", 60)
+    if load.sessions >= max_sessions:
+        return Verdict(f"{load.sessions} sessions are open, no more fit", 503, "too_fast", 10)
+    if load.sessions + 1 > load.capacity:
+        return Verdict(f"this machine carries {load.capacity:.0f} sessions, no more fit", 503, "too_fast", 10)
+    if load.of_key >= per_key:
+        return Verdict(f"this token has {load.of_key} sessions open, no more are allowed", 429, "too_fast", 30)
+    return ADMITTED
+
+
+def backlog(unworked_ms: float, *, limit_ms: float) -> str:
+    """How bad it is that so much audio was received and not worked on: `ok`, `slow` or `overrun`."""
+    if unworked_ms > 3 * limit_ms:
+        return "overrun"
+    return "slow" if unworked_ms > limit_ms else "ok"
