@@ -24,8 +24,9 @@ def counted(windows: U8, step: int) -> list[int]:
     return [round(total / max(cover, 1)) for total, cover in zip(sums, covers, strict=True)]
 
 
-@settings(deadline=None, max_examples=10)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 14), st.sampled_from([16_000, 32_000, 15_360, 160_000, 159_840, 160]))
+@pytest.mark.parametrize("step", [16_000, 32_000, 15_360, 160_000, 159_840, 160])
+@settings(deadline=None, max_examples=4)
+@given(seed=st.integers(0, 2**32 - 1), windows=st.integers(2, 14))
 def test_counts_are_rounded_means(seed: int, windows: int, step: int) -> None:
     seg = activity(seed, windows)
     count = SpeakerCount(step)

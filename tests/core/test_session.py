@@ -231,6 +231,11 @@ def test_three_seconds_are_one_padded_window_and_one_speaker() -> None:
     assert len(session.history) == 1
     assert {turn.speaker for turn in outcome.turns} == {0}
     assert outcome.clustering.vbx is None and np.isnan(outcome.embeddings).all()
+    both = Conversation.of("A 0-3, B 0.5-2.5", 3.2)
+    for parity, speakers in ((False, 1), (True, 2)):  # the second is pyannote's ghost
+        session = new_session(SHARED, parity=parity)
+        outcome = converse(session, Ear(both, SHARED))
+        assert {turn.speaker for turn in outcome.turns} == set(range(speakers)) and len(outcome.embeddings) == speakers
 
 
 def test_turns_end_with_the_audio_unless_parity() -> None:
