@@ -6,12 +6,12 @@ number as its weight. Groups never mix speakers, so a rare voice is not absorbed
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from speakrs_stream.core.arrays import F32, F64, I64, Array
+from speakrs_stream.core.arrays import F64, I64, Array
 from speakrs_stream.core.clustering.plda import unit
 from speakrs_stream.core.live.merging import merge_to
 
@@ -19,7 +19,7 @@ GROUP_DISTANCE = 0.5
 """Euclidean distance between centroids of unit vectors up to which items become one group."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Items:
     """Parallel arrays, one row per item or group."""
 
@@ -88,70 +88,88 @@ class Memory:
     def __init__(self, dimension: int, features: int, recent: int, groups: int) -> None:
         self.recent_limit = recent
         self.group_limit = groups
-        self._recent = Items.empty(dimension, features)
-        self._groups = Items.empty(dimension, features)
+        self._rows = Items.empty(dimension, features)  # groups first
+        self._groups = 0
+        self._fresh: list[Items] = []  # single rows that are not in `_rows` yet
 
     def __len__(self) -> int:
-        return len(self._groups) + len(self._recent)
+        return len(self._rows) + len(self._fresh)
 
-    def push(self, raw: F32, features: F64, speaker: int, key: int) -> None:
+    def push(self, raw: Array, features: F64, speaker: int, key: int) -> None:
         """Remember one embedding (D,), its PLDA form (d,), whom it was taken for and where it came from."""
-        one = Items(
-            np.asarray(raw, np.float64)[None],
-            features[None],
-            np.ones(1),
-            np.array([speaker]),
-            np.array([key]),
+        self._fresh.append(
+            Items(
+                np.asarray(raw, np.float64)[None],
+                features[None],
+                np.ones(1),
+                np.array([speaker]),
+                np.array([key]),
+            )
         )
-        self._recent = Items.join([self._recent, one])
-        if len(self._recent) > self.recent_limit:
+        if len(self) - self._groups > self.recent_limit:
             self._compact()
 
     def _compact(self) -> None:
-        half = self.recent_limit // 2
-        old, self._recent = self._recent.take(slice(0, half)), self._recent.take(slice(half, None))
+        rows = self.items()
+        cut = self._groups + self.recent_limit // 2
+        groups, old = rows.take(slice(0, self._groups)), rows.take(slice(self._groups, cut))
         fresh = [
             part.grouped(_near(part.raw, GROUP_DISTANCE))
             for part in (old.take(old.speaker == speaker) for speaker in np.unique(old.speaker))
         ]
-        self._groups = Items.join([self._groups, *fresh])
-        if len(self._groups) > self.group_limit:
-            self._thin(self.group_limit // 2)
-
-    def _thin(self, target: int) -> None:
-        """Merge the nearest groups of each speaker until about `target` remain, each speaker keeping its share."""
-        speakers, sizes = np.unique(self._groups.speaker, return_counts=True)
-        kept = []
-        for speaker, size in zip(speakers, sizes, strict=True):
-            part = self._groups.take(self._groups.speaker == speaker)
-            share = max(2, round(target * size / len(self._groups)))
-            if size > share:
-                part = part.grouped(merge_to(unit(part.raw), part.weight, int(share)))
-            kept.append(part)
-        self._groups = Items.join(kept)
+        groups = Items.join([groups, *fresh])
+        if len(groups) > self.group_limit:
+            groups = _thinned(groups, self.group_limit)
+        self._rows, self._groups = Items.join([groups, rows.take(slice(cut, None))]), len(groups)
 
     def items(self) -> Items:
-        """Everything remembered, groups first."""
-        return Items.join([self._groups, self._recent])
+        """Everything remembered, groups first; not to be changed."""
+        if self._fresh:
+            self._rows, self._fresh = Items.join([self._rows, *self._fresh]), []
+        return self._rows
 
     def relabel(self, speaker: I64) -> None:
         """Say anew whom each row of `items()` counts for."""
-        cut = len(self._groups)
-        self._groups.speaker, self._recent.speaker = speaker[:cut].copy(), speaker[cut:].copy()
+        self._rows = replace(self.items(), speaker=np.asarray(speaker, np.int64).copy())
 
     def rename(self, old: int, new: int) -> None:
         """Let everything of speaker `old` count for `new`."""
-        for items in (self._groups, self._recent):
-            items.speaker = np.where(items.speaker == old, new, items.speaker)
+        speaker = self.items().speaker
+        self.relabel(np.where(speaker == old, new, speaker))
 
     def state(self) -> dict[str, Array]:
         """Plain arrays for a snapshot."""
-        return {**self._groups.state("groups"), **self._recent.state("recent")}
+        rows = self.items()
+        return {
+            **rows.take(slice(0, self._groups)).state("groups"),
+            **rows.take(slice(self._groups, None)).state("recent"),
+        }
 
     def restore(self, state: dict[str, Array]) -> None:
         """Take over what `state` saved."""
-        self._groups = Items.restore(state, "groups")
-        self._recent = Items.restore(state, "recent")
+        groups = Items.restore(state, "groups")
+        self._rows, self._groups = Items.join([groups, Items.restore(state, "recent")]), len(groups)
+
+
+def _thinned(groups: Items, limit: int) -> Items:
+    """The nearest groups of each speaker merged until about half of `limit` remain, each speaker keeping its share.
+
+    However many speakers there are, `limit` is kept: beyond that many, the lightest are forgotten.
+    """
+    speakers, sizes = np.unique(groups.speaker, return_counts=True)
+    target = limit // 2
+    least = 2 if target + 2 * len(speakers) <= limit else 1
+    kept = []
+    for speaker, size in zip(speakers, sizes, strict=True):
+        part = groups.take(groups.speaker == speaker)
+        share = max(least, round(target * size / len(groups)))
+        if size > share:
+            part = part.grouped(merge_to(unit(part.raw), part.weight, int(share)))
+        kept.append(part)
+    joined = Items.join(kept)
+    if len(joined) > limit:
+        joined = joined.take(np.sort(np.argsort(-joined.weight, kind="stable")[:limit]))
+    return joined
 
 
 def _near(raw: F64, distance: float) -> I64:
