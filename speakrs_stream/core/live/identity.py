@@ -86,8 +86,7 @@ class Identity:
             first = int(np.argmax(np.where(good, heard.active, -1)))
             events += self._admit(heard.processed, heard.embeddings[first], features[first])
         strange = self._stranger(features, trained)
-        labels = self.assign(heard)
-        labels = self._left_over(heard, features, good, labels, events)
+        labels = self._left_over(heard, features, good, self.assign([heard])[0], events)
         if heard.window >= 0:
             for local in np.flatnonzero(trained):
                 number = int(labels[local]) if labels[local] > 0 else 0
@@ -96,32 +95,39 @@ class Identity:
         changed = bool(events)
         if self._is_due(heard, strange) and len(self.memory):
             events += self._recluster(heard.processed)
-            labels = self.assign(heard)
+            labels = self.assign([heard])[0]
             changed = True
         return labels, events, changed
 
-    def assign(self, heard: Heard) -> I64:
-        """Numbers (3,) of a window's local speakers as things are known now; UNASSIGNED for silence."""
-        active = np.asarray(heard.active) > 0
-        people = self._candidates_for(heard.processed)
+    def assign(self, windows: list[Heard]) -> I64:
+        """Numbers (windows, 3) of local speakers as things are known now; UNASSIGNED for silence.
+
+        windows: heard up to the same sample
+        """
+        labels = np.full((len(windows), LOCAL_SPEAKERS), UNASSIGNED, np.int64)
+        active = np.stack([heard.active for heard in windows]) > 0 if windows else labels > 0
+        people = self._candidates_for(windows[0].processed) if windows else []
         if not people or not active.any():
-            return np.full(LOCAL_SPEAKERS, UNASSIGNED, np.int64)
-        faces = [self.people.faces(person.number) for person in people]
-        firsts = np.cumsum([0, *map(len, faces[:-1])])
-        score = np.maximum.reduceat(
-            similarity(heard.embeddings, [face for group in faces for face in group]), firsts, 1
-        )
-        score = np.where(np.isfinite(score), score, 0.0)
-        for column, person in enumerate(people):
-            score[:, column] += self.live.stay * heard.shown.get(person.number, np.zeros(LOCAL_SPEAKERS))
+            return labels
+        every, firsts = self._faces(people)
+        embeddings = np.concatenate([heard.embeddings for heard in windows])
+        score = np.maximum.reduceat(similarity(embeddings, every), firsts, axis=1)
+        score = np.where(np.isfinite(score), score, 0.0).reshape(len(windows), LOCAL_SPEAKERS, len(people))
+        column = {person.number: index for index, person in enumerate(people)}
+        banned = np.zeros(score.shape, np.bool_)
+        for row, heard in enumerate(windows):
+            for number, share in heard.shown.items():
+                if number in column:
+                    score[row, :, column[number]] += self.live.stay * share
+            for local in range(LOCAL_SPEAKERS):
+                for number in self.told.rejected(LOCAL_SPEAKERS * heard.window + local):
+                    if number in column:
+                        banned[row, local, column[number]] = True
+        score[banned] = REJECTED
+        chosen = assignment.constrained(score, active)
         numbers = np.array([person.number for person in people])
-        rejected = [self.told.rejected(LOCAL_SPEAKERS * heard.window + local) for local in range(LOCAL_SPEAKERS)]
-        for local, others in enumerate(rejected):
-            score[local, np.isin(numbers, list(others))] = REJECTED
-        labels = assignment.constrained(score[None], active[None])[0]
-        labels = np.where(labels >= 0, numbers[np.maximum(labels, 0)], UNASSIGNED)
-        for local, others in enumerate(rejected):
-            labels[local] = UNASSIGNED if int(labels[local]) in others else labels[local]
+        at = np.nonzero(chosen >= 0)
+        labels[at] = np.where(banned[*at, chosen[at]], UNASSIGNED, numbers[chosen[at]])
         return labels
 
     def _candidates_for(self, processed: int) -> list[Person]:
@@ -136,17 +142,17 @@ class Identity:
 
     def _stranger(self, features: F64, trained: Array) -> bool:
         """Whether a voice with two clean seconds fits nobody known: a reason to cluster again at once."""
-        people = self.people.living()
-        return any(
-            self._fit(features[local], people).max() < self.live.newcomer_score for local in np.flatnonzero(trained)
-        )
+        if not trained.any():
+            return False
+        fit = self._fit(features[trained], self.people.living())
+        return bool((fit.max(axis=1) < self.live.newcomer_score).any())
 
     def _fit(self, features: F64, people: list[Person]) -> F64:
-        """Log-likelihood ratio of one item (d,) for each person, (P,)."""
+        """Log-likelihood ratio of items (n, d) for each person, (n, P)."""
         every, firsts = self._faces(people)
         centres, weight = np.stack([face.features for face in every]), np.array([face.weight for face in every])
-        ratio = likelihood_ratio(features[None], centres, weight, self.plda.phi, self.within)[0]
-        return np.asarray(np.maximum.reduceat(ratio, firsts))
+        ratio = likelihood_ratio(features, centres, weight, self.plda.phi, self.within)
+        return np.asarray(np.maximum.reduceat(ratio, firsts, axis=1))
 
     def _faces(self, people: list[Person]) -> tuple[list[Person], I64]:
         """The voices of all people one after the other, and where in that list each one's begin."""
@@ -160,7 +166,7 @@ class Identity:
             return labels
         local = int(np.argmax(np.where(left, heard.clean, -1)))
         events += self._admit(heard.processed, heard.embeddings[local], features[local])
-        return self.assign(heard)
+        return np.asarray(self.assign([heard])[0])
 
     def _room(self, processed: int) -> bool:
         return self.bounds.high is None or len(self._known(processed)) < self.bounds.high
@@ -251,7 +257,8 @@ class Identity:
     def _is_foreign(self, items: Items, inside: Array, home: int) -> bool:
         """Whether a cluster's voice is clearly not that of the number it was shown as."""
         share = items.weight[inside] / items.weight[inside].sum()
-        return bool(self._fit(share @ items.features[inside], [self.people[home]])[0] < self.live.newcomer_score)
+        centre = (share @ items.features[inside])[None]
+        return bool(self._fit(centre, [self.people[home]])[0, 0] < self.live.newcomer_score)
 
     def _as_told(self, clusters: Clusters, items: Items) -> Clusters:
         """The clusters, changed where the user knows better."""
@@ -276,7 +283,7 @@ class Identity:
             names = {self.people[number].name, self.people[into].name if into else None} - {None}
             if not into or young or self.told.are_apart(number, into) or len(names) > 1:
                 continue
-            if self._fit(self.people[number].features, [self.people[into]])[0] < self.live.newcomer_score:
+            if self._fit(self.people[number].features[None], [self.people[into]])[0, 0] < self.live.newcomer_score:
                 continue  # in one cluster, but they do not sound alike
             waiting["merge", number, into] = self._patience.get(("merge", number, into), 0) + 1
             if waiting["merge", number, into] >= self.live.patience:

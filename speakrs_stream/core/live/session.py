@@ -15,7 +15,6 @@ import numpy as np
 from speakrs_stream.core.aggregation import SpeakerCount
 from speakrs_stream.core.arrays import F32, U8, Array, Tape, below
 from speakrs_stream.core.config import PipelineConfig, SpeakerBounds
-from speakrs_stream.core.embedding.pooling import clean_frames
 from speakrs_stream.core.events import Event, Watermark
 from speakrs_stream.core.grid import WINDOW, frame_to_sample, sample_to_frame
 from speakrs_stream.core.history import WindowResult
@@ -170,42 +169,33 @@ class LiveSession:
         """Show the first `length` samples from a padded window."""
         heard_frames = sample_to_frame(length)
         activations = result.activations[:heard_frames]
-        heard = self._heard(-self._previewed, 0, activations, result.embeddings, length)
-        numbers, events, _ = self.identity.push(heard)
-        placed = [Placed(heard.window, 0, activations, numbers)]
-        start = self._turns.frozen
-        return self._update(placed, preview_counts(activations)[start:], [*events])
+        placed = Placed(-self._previewed, 0, activations)
+        placed.numbers, events, _ = self.identity.push(self._heard(placed, result.embeddings, length))
+        return self._update([placed], preview_counts(activations)[self._turns.frozen :], [*events])
 
     def _window(self, index: int, activations: U8, embeddings: Array) -> list[Event]:
         """Show one more whole window."""
         start, end = window_frames(index, self.config.step)
         self._count.push(activations)
         processed = min(index * self.config.step + WINDOW, self.samples)
-        numbers, events, changed = self.identity.push(self._heard(index, start, activations, embeddings, processed))
+        latest = Placed(index, start, activations)
+        latest.numbers, events, changed = self.identity.push(self._heard(latest, embeddings, processed))
         frozen = self._turns.frozen
         self._placed = [p for p in self._placed if p.window >= 0 and p.start + len(p.activations) > frozen]
         if changed:
-            for placed in self._placed:
-                row = self.main.history.embeddings[placed.window]
-                placed.numbers = self.identity.assign(
-                    self._heard(placed.window, placed.start, placed.activations, row, processed)
-                )
-        self._placed.append(Placed(index, start, activations, numbers))
+            rows = self.main.history.embeddings
+            again = self.identity.assign([self._heard(one, rows[one.window], processed) for one in self._placed])
+            for placed, numbers in zip(self._placed, again, strict=True):
+                placed.numbers = numbers
+        self._placed.append(latest)
         high = self.identity.bounds.high
         counts = self._count.counts(frozen, min(end, sample_to_frame(processed)))
         if high is not None:
             counts = np.minimum(counts, min(high, LOCAL_SPEAKERS)).astype(np.uint8)
         return self._update(self._placed, counts, [*events])
 
-    def _heard(self, window: int, start: int, activations: U8, embeddings: Array, processed: int) -> Heard:
-        return Heard(
-            window,
-            processed,
-            embeddings,
-            activations.sum(axis=0, dtype=np.int64),
-            clean_frames(activations),
-            self._shown.shares(start, activations),
-        )
+    def _heard(self, placed: Placed, embeddings: Array, processed: int) -> Heard:
+        return Heard(placed.window, processed, embeddings, placed.active, placed.clean, self._shown.shares(placed))
 
     def _update(self, placed: list[Placed], counts: U8, events: list[Event]) -> list[Event]:
         """Recompute what is shown in front of the watermark, move the watermark, say what changed."""
@@ -381,7 +371,7 @@ class LiveSession:
             rows = self.main.history.embeddings[window]
             numbers = placed.get(window)
             if numbers is None:
-                numbers = self.identity.assign(self._heard(window, low, activity, rows, self._processed()))
+                numbers = self.identity.assign([self._heard(Placed(window, low, activity), rows, self._processed())])[0]
             for local in np.flatnonzero(mostly & (numbers == number) & np.isfinite(rows).all(axis=1)):
                 heard[LOCAL_SPEAKERS * window + int(local)] = rows[local]
         return heard

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from speakrs_stream.core.aggregation import votes
-from speakrs_stream.core.arrays import I64, U8, Array
+from speakrs_stream.core.aggregation import UNASSIGNED
+from speakrs_stream.core.arrays import F32, I64, U8, Array
+from speakrs_stream.core.embedding.pooling import clean_frames
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, nearest_frame
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS
 from speakrs_stream.core.reconstruction import top_speakers
@@ -23,8 +24,19 @@ class Placed:
     """Global frame of its first frame."""
     activations: U8
     """(frames, 3) of 0 and 1."""
-    numbers: I64
+    numbers: I64 = field(default_factory=lambda: np.full(LOCAL_SPEAKERS, UNASSIGNED, np.int64))
     """(3,) speaker numbers; UNASSIGNED for nobody."""
+    rows: F32 = field(init=False)
+    """(3, frames) the activations, one row per local speaker, for quick sums."""
+    active: I64 = field(init=False)
+    """(3,) frames of speech."""
+    clean: I64 = field(init=False)
+    """(3,) frames of speech alone."""
+
+    def __post_init__(self) -> None:
+        self.rows = np.ascontiguousarray(self.activations.T, np.float32)
+        self.active = self.rows.sum(axis=1).astype(np.int64)
+        self.clean = clean_frames(self.activations)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,14 +60,14 @@ class Shown:
         """No frames."""
         return cls(start, np.zeros((0, 0), np.uint8), np.zeros(0, np.int64))
 
-    def shares(self, start: int, activations: U8) -> dict[int, Array]:
+    def shares(self, placed: Placed) -> dict[int, Array]:
         """Number -> (3,) share of each local speaker's activity on which that number is shown."""
-        low, high = max(start, self.start), min(start + len(activations), self.end)
+        low, high = max(placed.start, self.start), min(placed.start + len(placed.activations), self.end)
         if low >= high or not len(self.numbers):
             return {}
-        heard = activations[low - start : high - start].astype(np.float32)
-        together = heard.T @ self.matrix[low - self.start : high - self.start].astype(np.float32)
-        share = together / np.maximum(activations.sum(axis=0, dtype=np.int64), 1)[:, None]
+        shown = self.matrix[low - self.start : high - self.start].astype(np.float32)
+        share = placed.rows[:, low - placed.start : high - placed.start] @ shown
+        share /= np.maximum(placed.active, 1)[:, None]
         return {int(number): share[:, column] for column, number in enumerate(self.numbers)}
 
 
@@ -64,24 +76,34 @@ def show(windows: list[Placed], counts: U8, start: int, before: Shown) -> Shown:
 
     counts: (frames,) how many speak in each frame from `start` on; before: what was shown until now.
     """
-    named = np.unique(np.concatenate([np.zeros(0, np.int64), *[w.numbers for w in windows]]))
-    numbers = named[named > 0]
-    totals = np.zeros((len(counts), len(numbers)), np.int32)
-    column = {int(number): index for index, number in enumerate(numbers)}
+    numbers = sorted({number for placed in windows for number in placed.numbers.tolist() if number > 0})
+    column = {number: index for index, number in enumerate(numbers)}
+    totals = np.zeros((len(numbers), len(counts)), np.float32)  # twice the votes, plus one for who was shown
     for placed in windows:
         low, high = max(placed.start, start), min(placed.start + len(placed.activations), start + len(counts))
         if low < high:
-            columns = np.array([column.get(int(number), -1) for number in placed.numbers])
-            piece = placed.activations[low - placed.start : high - placed.start]
-            totals[low - start : high - start] += 2 * votes(piece, columns, len(numbers)).astype(np.int32)
+            for number, row in _heard(placed).items():
+                totals[column[number], low - start : high - start] += row[low - placed.start : high - placed.start]
+    totals *= 2
     low, high = max(start, before.start), min(start + len(counts), before.end)
     if low < high:
-        for index, number in enumerate(before.numbers):
-            if int(number) in column:
+        for index, number in enumerate(before.numbers.tolist()):
+            if number in column:
                 shown = before.matrix[low - before.start : high - before.start, index]
-                rows = totals[low - start : high - start, column[int(number)]]
-                rows += (shown > 0) & (rows > 0)
-    return Shown(start, top_speakers(totals, counts, allow_silent=False), numbers)
+                row = totals[column[number], low - start : high - start]
+                row += (shown > 0) & (row > 0)
+    matrix = top_speakers(totals.T.astype(np.int32), counts, allow_silent=False)
+    return Shown(start, matrix, np.array(numbers, np.int64))
+
+
+def _heard(placed: Placed) -> dict[int, F32]:
+    """Number -> (frames,) whether a window hears it; once where two local speakers are taken for one person."""
+    heard: dict[int, F32] = {}
+    for local, number in enumerate(placed.numbers.tolist()):
+        if number > 0:
+            row = placed.rows[local]
+            heard[number] = np.maximum(heard[number], row) if number in heard else row
+    return heard
 
 
 def window_frames(window: int, step: int) -> tuple[int, int]:
