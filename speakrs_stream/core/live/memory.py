@@ -60,15 +60,13 @@ class Items:
 
     def grouped(self, labels: I64) -> Items:
         """One row per label: weighted means, summed weights; every label must hold one speaker."""
-        count = int(labels.max()) + 1 if len(labels) else 0
-        weight = np.asarray(np.bincount(labels, self.weight, count), np.float64)
-        raw, features = np.zeros((count, self.raw.shape[1])), np.zeros((count, self.features.shape[1]))
-        np.add.at(raw, labels, self.raw * self.weight[:, None])
-        np.add.at(features, labels, self.features * self.weight[:, None])
-        speaker, key = np.zeros(count, np.int64), np.zeros(count, np.int64)
+        inside = labels == np.arange(int(labels.max()) + 1 if len(labels) else 0)[:, None]
+        weight = inside @ self.weight
+        share = inside * self.weight / weight[:, None]
+        speaker, key = np.zeros(len(weight), np.int64), np.zeros(len(weight), np.int64)
         speaker[labels] = self.speaker
         np.maximum.at(key, labels, self.key)
-        return Items(raw / weight[:, None], features / weight[:, None], weight, speaker, key)
+        return Items(share @ self.raw, share @ self.features, weight, speaker, key)
 
     def state(self, prefix: str) -> dict[str, Array]:
         """Plain arrays for a snapshot."""

@@ -51,9 +51,8 @@ def recluster(items: Items, phi: F64, config: ClusteringConfig, bounds: SpeakerB
 
 def means(items: Items, labels: I64) -> F64:
     """Weighted mean raw embedding of each cluster 0…, (clusters, D)."""
-    sums = np.zeros((int(labels.max()) + 1, items.raw.shape[1]))
-    np.add.at(sums, labels, items.raw * items.weight[:, None])
-    return np.asarray(sums / np.bincount(labels, items.weight)[:, None])
+    share = (labels == np.arange(int(labels.max()) + 1)[:, None]) * items.weight
+    return np.asarray((share @ items.raw) / share.sum(axis=1, keepdims=True))
 
 
 def _bounded(items: Items, labels: I64, bounds: SpeakerBounds) -> I64:
