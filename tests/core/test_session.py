@@ -15,6 +15,8 @@ from speakrs_stream.core.embedding.extraction import EmbeddingLayout
 from speakrs_stream.core.grid import SAMPLE_RATE, WINDOW, total_frames
 from speakrs_stream.core.history import WindowResult
 from speakrs_stream.core.jobs import Job
+from speakrs_stream.core.live.config import LiveConfig
+from speakrs_stream.core.live.session import LiveSession
 from speakrs_stream.core.session import Outcome, Session, scripted_history, window_count
 from speakrs_stream.errors import SessionError, SessionFinished
 from tests.checks import pieces
@@ -326,6 +328,18 @@ def test_misuse_is_refused() -> None:
         session.resolve(other.id, ear.answer(other))
     answer_all(session, ear)
     session.outcome()
+
+
+def test_a_live_session_keeps_the_question_open_too() -> None:
+    live, ear = LiveSession(PipelineConfig(), LiveConfig(), speaker_model(SHARED)), Ear(TALK, SHARED)
+    live.push(TALK.audio[:16_000])  # a first look at one second
+    live.push(TALK.audio[16_000:WINDOW])
+    for job in live.jobs():
+        with pytest.raises(SessionError, match="expected"):
+            live.resolve(job.id, np.zeros((2, 2), np.float32))
+        live.resolve(job.id, ear.answer(job))
+        with pytest.raises(SessionError, match="already answered"):
+            live.resolve(job.id, ear.answer(job))
 
 
 def test_pushed_samples_are_copied() -> None:

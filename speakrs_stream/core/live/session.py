@@ -127,8 +127,11 @@ class LiveSession:
         return self.main.busy or any(preview.session.busy for preview in self._previews.values())
 
     def resolve(self, job_id: int, output: Array) -> list[Event]:
-        """Take a model's answer; return the events it leads to."""
-        source = self._jobs.pop(job_id, None)
+        """Take a model's answer; return the events it leads to.
+
+        Raises SessionError for an answer nobody waits for, or one of the wrong shape, which may be given again.
+        """
+        source = self._jobs.get(job_id)
         if source is None:
             raise SessionError(f"job {job_id} was never asked or is already answered")
         number, inner = source
@@ -138,6 +141,7 @@ class LiveSession:
             preview = self._previews[number]
             settled = preview.session.resolve(inner, output)
             preview.result = settled[0] if settled else preview.result
+        del self._jobs[job_id]
         return self._pump()
 
     def _pump(self) -> list[Event]:
