@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from benchmarks.live_commands import live_command, simulate_command
 from speakrs_stream.core.config import ClusteringConfig, PipelineConfig
 from speakrs_stream.errors import ConfigError, SpeakrsError
 
@@ -144,6 +145,10 @@ def parity_command(file: Path, plda: Path | None, step: float) -> None:
     result = compare(load_recording(file), load_plda(plda), step=samples(step))
     click.echo(json.dumps({"file": file.name, **asdict(result), "equal": result.equal}, indent=1))
     raise SystemExit(1 if result.equal is False else 0)
+
+
+main.add_command(live_command)
+main.add_command(simulate_command)
 
 
 if __name__ == "__main__":

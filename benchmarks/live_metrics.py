@@ -1,328 +1,284 @@
-"""How good live labels are: DER by age, latency, flips, identity. Pure functions of an event history and a reference.
+"""How good and how steady a live stream's labels are.
 
-A history is what a client received: batches of events with their arrival, in samples of the stream (the audio heard
-when they were sent, so figures do not depend on the machine). Labels are taken as emitted: a speaker merged later was
-another speaker until then. Frames are 10 ms where frames are counted; DER is exact on intervals. Definitions:
-docs/live.md, "What the figures mean".
+One `Tally` per recording, from what a listener saw (`live_replay.Seen`) and the reference; tallies of a data set are
+added up by `live_summary.summarize`. Time is the sample clock. DER is exact on intervals, everything else is counted
+on 10 ms frames; overlapped speech counts once per speaker; labels are taken as they were shown, so that a speaker who
+changes number is wrong. Definitions:
+
+* **DER at age a**: the hypothesis made of what was shown `a` seconds after each moment, one mapping per recording,
+  collar 0. `final` is what is shown in the end, `offline` the result of the whole recording where it is given.
+* **Label-flip rate**: speaker time whose label when first reported differs from the final one, over final speaker
+  time; `speaker` where one speaker stands for another, `activity` where one was added or taken away. In
+  `speaker_merges_followed` numbers that were merged later count as one.
+* **Speaker erasure**: frames times speakers that changed after they were first reported, each change counted, over
+  final speaker time.
+* **Relabels**: stretches of 0.1 s or more that went from one speaker to another in one update, per minute; `old`
+  where 0.1 s or more of it was over 3 s old. Merges of two numbers are counted apart.
+* **First label, finalization, stable age**: seconds from a frame's own time until anybody was shown on it, until the
+  watermark passed, until its last change; over frames that end as speech.
+* **Returns**: of reference speakers who were silent for over 2, 5, 10 minutes, the share whose speech after it has
+  the number their earlier speech has, in the end.
+* **Fragmentation**: numbers that hold 5 % or more of a reference speaker's final speech, mean weighted by speech;
+  **merging** the other way round.
+* **Spurious seconds**: time that was ever shown under a number that nothing has in the end.
+* **Count error**: |speakers shown - speakers heard so far|, mean over each minute.
+* **Newcomer delay**: from the moment a reference speaker has spoken for 2 s until its number stands on 0.5 s of it.
+* **Re-cluster time**: wall time of a window's identity step when it clusters everything again, on this machine.
+* **State**: bytes of a snapshot; its growth per hour is taken between minute 10 and the end of recordings of 15 minutes
+  or more.
+* **Push time**: wall time of each piece of audio (a step where steps divide the window), networks included.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 
-from speakrs_stream.core.events import Event, SpeakerMerged, Watermark
+from benchmarks.frames import (
+    FRAME,
+    SECONDS,
+    Masks,
+    best_mapping,
+    changes,
+    columns,
+    frame_of,
+    paint,
+    renamed,
+    shared_frames,
+    speakers_in,
+)
+from benchmarks.live_replay import AGES, Arrival, Seen, replay
 from speakrs_stream.core.grid import SAMPLE_RATE
-from speakrs_stream.core.reducer import Reducer
 from speakrs_stream.scoring import Labelled, Score, score
 
-AGES = (0.5, 1.0, 1.5, 2.0, 5.0, 10.0, 15.0, 30.0)
-"""Seconds after which a label is looked at."""
-FRAME = 160
-"""Samples of a 10 ms frame."""
-OLD = 3.0
-"""Seconds after which a change on shown speech is a visible relabel."""
-SETTLED = 120.0
-"""Seconds from which on the stream counts as settled."""
-ABSENCE = 300.0
-"""Seconds of silence after which a speaker counts as returning."""
+RANGES = {
+    "all": (0, None),
+    "0-1 min": (0, 1),
+    "1+ min": (1, None),
+    "1-5 min": (1, 5),
+    "5+ min": (5, None),
+    "2+ min": (2, None),
+}
+"""Stretches of a recording that are also reported by themselves, minutes."""
 
-Masks = NDArray[np.uint64]
+GAPS = (2, 5, 10)
+"""Minutes of silence after which a speaker counts as returning."""
+
+SHARE = 0.05
+"""Share of somebody's speech that a number must have to count in fragmentation."""
+
+EVIDENCE = 200
+"""Frames of matched speech needed on each side of a return (2 s)."""
+
+MARKS = (60.0, 600.0, 3600.0, 8 * 3600.0)
+"""Seconds at which snapshots are weighed and (but for the first) re-clusterings looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Events that arrived together."""
+@dataclass(slots=True, eq=False)
+class Tally:
+    """Sums and samples of one recording, or of several."""
 
-    arrival: int
-    """Samples of audio heard when they were sent."""
-    events: tuple[Event, ...]
-    """In order."""
-
-
-@dataclass(frozen=True, slots=True)
-class LiveReport:
-    """Everything measured on one stream; sums of several are made by `combine`."""
-
-    seconds: float
+    seconds: float = 0.0
     """Length of the audio."""
-    by_age: Mapping[float, Score]
-    """DER of the labels shown at each age."""
-    by_age_settled: Mapping[float, Score]
-    """The same without the first minute."""
-    finalized: Score
-    """DER of the finalized stream, merges followed."""
-    offline: Score
-    """DER of the final result."""
-    offline_settled: Score
-    """The same without the first minute."""
-    first_label: tuple[float, ...]
-    """Seconds from speech to its first label: p50, p95."""
-    finalization: tuple[float, ...]
-    """Seconds from audio to inside the watermark: p50, p95, max."""
-    speech: float
-    """Final speech, speaker seconds."""
-    flipped_speaker: float
-    """Of it, seconds first shown as somebody else."""
-    flipped_activity: float
-    """Seconds first shown as silence, or first shown and later taken back."""
-    late_speech: float
-    """Final speech after minute 2, speaker seconds."""
-    late_flipped_speaker: float
-    """Of it, seconds first shown as somebody else."""
-    erased: float
-    """Seconds relabelled, summed over all revisions."""
-    relabels: int
-    """Changes of speaker on speech shown more than 3 s ago."""
-    merges: int
-    """Merge events."""
-    post_final: float
-    """Seconds behind the watermark that changed; must be 0."""
-    returns: int
-    """Times a reference speaker came back after 5 min of silence."""
-    kept: int
-    """Of them, times the speaker had the same number as before."""
-    numbers_per_speaker: float
-    """Live numbers with at least 1 s per reference speaker, mean."""
-    spurious: float
-    """Seconds shown under numbers that are nobody in the end."""
-    count_error: float
-    """|numbers shown - speakers heard so far|, mean over minutes."""
-
-
-def history(batches: Sequence[Batch]) -> Iterator[tuple[int, Reducer]]:
-    """Arrival and state after each batch."""
-    reducer = Reducer()
-    for batch in batches:
-        for event in batch.events:
-            reducer.push(event)
-        yield batch.arrival, reducer
-
-
-def stitched(batches: Sequence[Batch], ages: Sequence[float], samples: int) -> dict[float, list[Labelled]]:
-    """What was shown of each moment at each age, as turns in seconds.
-
-    Between two arrivals the picture stands still, so the batch that arrived at `b` speaks for the audio that reaches
-    the age between `b` and the next arrival.
-    """
-    pieces: dict[float, list[Labelled]] = {age: [] for age in ages}
-    arrivals = [batch.arrival for batch in batches]
-    for index, (arrival, reducer) in enumerate(history(batches)):
-        later = arrivals[index + 1] if index + 1 < len(arrivals) else None
-        recent = recent_turns(reducer, arrival - int((max(ages) + 60) * SAMPLE_RATE))
-        for age in ages:
-            back = int(age * SAMPLE_RATE)
-            low, high = max(arrival - back, 0), samples if later is None else max(later - back, 0)
-            for start, end, number in recent:
-                if start < high and end > low:
-                    a, b = max(start, low) / SAMPLE_RATE, min(end, high) / SAMPLE_RATE
-                    pieces[age].append(Labelled(a, b, f"S{number}"))
-    return pieces
-
-
-def recent_turns(reducer: Reducer, since: int) -> list[tuple[int, int, int]]:
-    """Turns as shown that end after `since`: start, end, number (merges followed)."""
-    return [(t.span.start, t.span.end, n) for t, n in reducer.latest(since)]
-
-
-@dataclass(slots=True)
-class _Flips:
-    first: Masks
-    now: Masks
-    seen: NDArray[np.bool_]
-    shown_at: NDArray[np.int64]
-    final_at: NDArray[np.int64]
+    speech: float = 0.0
+    """Final speaker time, seconds."""
+    der: dict[str, dict[str, Score]] = field(default_factory=dict)
+    """Age in seconds, `final` or `offline` -> range -> score."""
+    flips: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Range -> seconds of (speaker, speaker with merges followed, activity, final speech)."""
     erased: float = 0.0
+    """Seconds changed after they were reported."""
+    erased_speaker: float = 0.0
+    """Those that went from speaker to speaker."""
     relabels: int = 0
-    post_final: float = 0.0
+    """Relabelled stretches."""
+    old_relabels: int = 0
+    """Those over 3 s old."""
     merges: int = 0
-    counts: dict[int, int] = field(default_factory=dict)
+    """Numbers given up for others."""
+    merged: float = 0.0
+    """Seconds renamed by merges."""
+    behind: float = 0.0
+    """Seconds changed behind the watermark."""
+    first_label: list[NDArray[np.float32]] = field(default_factory=list)
+    """Seconds per frame."""
+    finalization: list[NDArray[np.float32]] = field(default_factory=list)
+    """Seconds per frame."""
+    stable: list[NDArray[np.float32]] = field(default_factory=list)
+    """Seconds per frame."""
+    returns: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Minutes of silence -> (kept the number, returned)."""
+    fragments: tuple[float, float] = (0.0, 0.0)
+    """Numbers per reference speaker times its frames, and frames."""
+    mergers: tuple[float, float] = (0.0, 0.0)
+    """Reference speakers per number times its frames, and frames."""
+    spurious: float = 0.0
+    """Seconds shown under numbers that did not stay."""
+    count_error: dict[int, list[float]] = field(default_factory=dict)
+    """Minute -> errors."""
+    newcomers: list[float] = field(default_factory=list)
+    """Seconds until a new speaker had a number."""
+    missed_newcomers: int = 0
+    """Reference speakers with 2 s of speech that never had one."""
+    same: bool | None = None
+    """Whether the result of `finish()` has the turns of the recording as a whole; None where nobody looked."""
+    reclusters: list[tuple[int, float]] = field(default_factory=list)
+    """Samples heard at a re-clustering, and seconds it took."""
+    snapshots: list[tuple[int, int]] = field(default_factory=list)
+    """Samples heard, and bytes of a snapshot then."""
+    pushes: list[float] = field(default_factory=list)
+    """Seconds every piece of audio took, networks included."""
 
 
-def masks(turns: Sequence[tuple[int, int, int]], low: int, high: int) -> Masks:
-    """Numbers shown in frames low..high as bits, (frames,) uint64; numbers beyond 63 share bits."""
-    out = np.zeros(max(high - low, 0), np.uint64)
-    for start, end, number in turns:
-        a, b = max(-(-start // FRAME), low), min(-(-end // FRAME), high)
-        if a < b:
-            out[a - low : b - low] |= np.uint64(1 << (number % 64))
-    return out
+def tally(
+    arrivals: Sequence[Arrival],
+    reference: Sequence[Labelled],
+    samples: int,
+    *,
+    offline: Iterable[Labelled] | None = None,
+    ages: Sequence[float] = AGES,
+) -> Tally:
+    """Measure one stream of `samples` samples; `arrivals` in order, `offline` the turns of the whole recording."""
+    people = sorted({turn.speaker for turn in reference})
+    truth = paint(reference, frame_of(samples), people)
+    seen = replay(arrivals, samples, reference=truth, ages=ages)
+    result = Tally(seconds=samples / SAMPLE_RATE, speech=float(speakers_in(seen.final).sum()) * SECONDS)
+    _der(result, seen, reference, offline)
+    _flips(result, seen)
+    result.erased, result.erased_speaker = seen.erased * SECONDS, seen.erased_speaker * SECONDS
+    result.relabels, result.old_relabels = seen.relabels, seen.old_relabels
+    result.merges, result.merged, result.behind = len(seen.merged), seen.merged_frames * SECONDS, seen.behind * SECONDS
+    _latencies(result, seen)
+    _identity(result, seen, truth, len(people))
+    _count(result, seen, truth, len(people))
+    return result
 
 
-def _bits(values: Masks) -> NDArray[np.int64]:
-    return np.bitwise_count(values).astype(np.int64)
+def _der(result: Tally, seen: Seen, reference: Sequence[Labelled], offline: Iterable[Labelled] | None) -> None:
+    rows = {f"{age:g}": turns for age, turns in seen.at_age.items()} | {"final": seen.turns}
+    if offline is not None:
+        rows["offline"] = list(offline)
+    result.der = {name: in_ranges(reference, turns) for name, turns in rows.items()}
 
 
-def substituted(before: Masks, after: Masks) -> NDArray[np.int64]:
-    """Speakers exchanged for others in each frame."""
-    return np.minimum(_bits(before & ~after), _bits(after & ~before))
+def in_ranges(reference: Sequence[Labelled], hypothesis: Sequence[Labelled]) -> dict[str, Score]:
+    """Score of every stretch of `RANGES` under the mapping of the whole recording."""
+    whole = score(reference, hypothesis)
+    result = {}
+    for part, (start, end) in RANGES.items():
+        if (start, end) == (0, None):
+            result[part] = whole
+            continue
+        theirs, ours = (_within(turns, 60.0 * start, 60.0 * end if end else inf) for turns in (reference, hypothesis))
+        own = score(theirs, ours)
+        correct = sum(_shared(theirs, there, ours, here) for here, there in whole.mapping.items())
+        confusion = max(0.0, own.total - own.missed - correct)
+        result[part] = Score(own.total, own.missed, own.false_alarm, confusion)
+    return result
 
 
-def replay(batches: Sequence[Batch], samples: int) -> _Flips:
-    """Go through the history frame by frame: first labels, changes, watermark."""
-    frames = -(-samples // FRAME)
-    flips = _Flips(
-        np.zeros(frames, np.uint64),
-        np.zeros(frames, np.uint64),
-        np.zeros(frames, np.bool_),
-        np.full(frames, -1, np.int64),
-        np.full(frames, -1, np.int64),
-    )
-    frozen = 0
-    for batch, (arrival, reducer) in zip(batches, history(batches), strict=True):
-        high = min(-(-reducer.processed // FRAME), frames)
-        low = max(min(frozen, high) - 500, 0)
-        picture = masks(recent_turns(reducer, low * FRAME), low, high)
-        merged = any(isinstance(event, SpeakerMerged) for event in batch.events)
-        flips.merges += sum(isinstance(event, SpeakerMerged) for event in batch.events)
-        seen = flips.seen[low:high]
-        before = flips.now[low:high]
-        if merged:  # an alias is no change of the picture: compare as the numbers stand now
-            before = _aliased(before, reducer)
-        behind = np.arange(low, high) < frozen
-        changed = seen & (before != picture)
-        flips.post_final += float((changed & behind).sum()) * FRAME / SAMPLE_RATE
-        swapped = np.where(seen, substituted(before, picture), 0)
-        flips.erased += float(swapped.sum()) * FRAME / SAMPLE_RATE
-        age = arrival - np.arange(low, high) * FRAME
-        old = (swapped > 0) & (age > OLD * SAMPLE_RATE)
-        flips.relabels += int(((np.diff(np.concatenate([[0], old.astype(np.int8)]))) == 1).sum())
-        fresh = ~seen
-        flips.first[low:high][fresh] = picture[fresh]
-        newly = (picture != 0) & (flips.shown_at[low:high] < 0)
-        flips.shown_at[low:high][newly] = arrival
-        flips.now[low:high] = picture
-        flips.seen[low:high] = True
-        if any(isinstance(event, Watermark) for event in batch.events):
-            passed = min(-(-reducer.watermark // FRAME), frames)
-            region = flips.final_at[frozen:passed]
-            region[region < 0] = arrival
-            frozen = max(frozen, passed)
-        minute = arrival // (60 * SAMPLE_RATE)
-        flips.counts[minute] = reducer.living()
-    return flips
-
-
-def _aliased(values: Masks, reducer: Reducer) -> Masks:
-    out = np.zeros_like(values)
-    for bit in range(64):
-        has = (values >> np.uint64(bit)) & np.uint64(1)
-        if has.any():
-            into = reducer.state.who(bit) % 64 if bit in reducer.state.speakers else bit
-            out |= has << np.uint64(into)
-    return out
-
-
-def measure(
-    batches: Sequence[Batch], reference: Sequence[Labelled], offline: Sequence[Labelled], samples: int
-) -> LiveReport:
-    """Judge one stream: its history, the reference, and the final result; `samples` is its length."""
-    seconds = samples / SAMPLE_RATE
-    shown = stitched(batches, AGES, samples)
-    flips = replay(batches, samples)
-    reducer = Reducer()
-    for batch in batches:
-        for event in batch.events:
-            reducer.push(event)
-    final_turns = recent_turns(reducer, 0)
-    finalized = [Labelled(a / SAMPLE_RATE, b / SAMPLE_RATE, f"S{n}") for a, b, n in final_turns]
-    last = masks(final_turns, 0, len(flips.now))
-    first = _aliased(flips.first, reducer)
-    swapped = substituted(first, last)
-    activity = np.abs(_bits(first) - _bits(last))
-    late = np.arange(len(last)) * FRAME >= SETTLED * SAMPLE_RATE
-    per_frame = FRAME / SAMPLE_RATE
-    truth = masks([(int(t.start * SAMPLE_RATE), int(t.end * SAMPLE_RATE), 1) for t in reference], 0, len(last)) > 0
-    frame_time = np.arange(len(last)) * FRAME
-    labelled = truth & (flips.shown_at >= 0)
-    waits = (flips.shown_at - frame_time)[labelled] / SAMPLE_RATE
-    delays = (flips.final_at - frame_time)[flips.final_at >= 0] / SAMPLE_RATE
-    returns, kept = continuity(reference, finalized)
-    final_score = score(reference, finalized)
-    return LiveReport(
-        seconds=seconds,
-        by_age={age: score(reference, turns) for age, turns in shown.items()},
-        by_age_settled={age: score(*_after(60.0, reference, turns)) for age, turns in shown.items()},
-        finalized=final_score,
-        offline=score(reference, offline),
-        offline_settled=score(*_after(60.0, reference, offline)),
-        first_label=_quantiles(waits, (50, 95)),
-        finalization=(*_quantiles(delays, (50, 95)), float(delays.max()) if len(delays) else 0.0),
-        speech=float(_bits(last).sum()) * per_frame,
-        flipped_speaker=float(swapped.sum()) * per_frame,
-        flipped_activity=float(activity.sum()) * per_frame,
-        late_speech=float(_bits(last)[late].sum()) * per_frame,
-        late_flipped_speaker=float(swapped[late].sum()) * per_frame,
-        erased=flips.erased,
-        relabels=flips.relabels,
-        merges=flips.merges,
-        post_final=flips.post_final,
-        returns=returns,
-        kept=kept,
-        numbers_per_speaker=fragmentation(reference, finalized),
-        spurious=sum(t.end - t.start for t in finalized if t.speaker not in final_score.mapping),
-        count_error=count_error(flips.counts, reference),
-    )
-
-
-def _after(start: float, *turns: Sequence[Labelled]) -> list[list[Labelled]]:
-    return [[Labelled(max(t.start, start), t.end, t.speaker) for t in one if t.end > start] for one in turns]
-
-
-def _quantiles(values: NDArray[np.float64], which: tuple[int, ...]) -> tuple[float, ...]:
-    return tuple(float(np.percentile(values, q)) if len(values) else 0.0 for q in which)
-
-
-def _together(reference: Sequence[Labelled], shown: Sequence[Labelled], low: float, high: float) -> dict[str, float]:
-    """Seconds each shown label has in common with these reference turns between low and high."""
-    common: dict[str, float] = {}
-    near = [t for t in shown if t.end > low and t.start < high]
-    for turn in reference:
-        a, b = max(turn.start, low), min(turn.end, high)
-        for other in near:
-            overlap = min(b, other.end) - max(a, other.start)
-            if overlap > 0:
-                common[other.speaker] = common.get(other.speaker, 0.0) + overlap
-    return common
-
-
-def continuity(reference: Sequence[Labelled], shown: Sequence[Labelled]) -> tuple[int, int]:
-    """How often a reference speaker comes back after 5 minutes, and how often with the number it had before.
-
-    Judged on the speaker's first minute after the return, by most seconds in common.
-    """
-    returns = kept = 0
-    for speaker in sorted({turn.speaker for turn in reference}):
-        own = sorted(turn for turn in reference if turn.speaker == speaker)
-        end = own[0].end
-        for index, turn in enumerate(own[1:], start=1):
-            if turn.start - end >= ABSENCE:
-                before = _together(own[:index], shown, 0.0, end)
-                after = _together(own[index:], shown, turn.start, turn.start + 60.0)
-                if before and after:
-                    returns += 1
-                    kept += max(before, key=lambda n: before[n]) == max(after, key=lambda n: after[n])
-            end = max(end, turn.end)
-    return returns, kept
-
-
-def fragmentation(reference: Sequence[Labelled], shown: Sequence[Labelled]) -> float:
-    """Labels that cover at least 1 s of a reference speaker, mean over reference speakers."""
-    counts = []
-    for speaker in sorted({turn.speaker for turn in reference}):
-        own = [turn for turn in reference if turn.speaker == speaker]
-        common = _together(own, shown, 0.0, float("inf"))
-        counts.append(sum(seconds >= 1.0 for seconds in common.values()))
-    return float(np.mean(counts)) if counts else 0.0
-
-
-def count_error(counts: Mapping[int, int], reference: Sequence[Labelled]) -> float:
-    """|speakers shown - speakers heard so far| at the end of each minute, mean."""
-    errors = [
-        abs(shown - len({turn.speaker for turn in reference if turn.start < 60.0 * (minute + 1)}))
-        for minute, shown in counts.items()
+def _within(turns: Iterable[Labelled], start: float, end: float) -> list[Labelled]:
+    return [
+        Labelled(max(turn.start, start), min(turn.end, end), turn.speaker)
+        for turn in turns
+        if turn.start < end and turn.end > start
     ]
-    return float(np.mean(errors)) if errors else 0.0
+
+
+def _shared(theirs: Sequence[Labelled], there: str, ours: Sequence[Labelled], here: str) -> float:
+    """Seconds that speaker `there` of the reference and speaker `here` of the hypothesis have in common."""
+    both = score([turn for turn in theirs if turn.speaker == there], [turn for turn in ours if turn.speaker == here])
+    return both.total - both.missed
+
+
+def _cuts(frames: int) -> dict[str, slice]:
+    """Frames of every range."""
+    minute = 60 * SAMPLE_RATE // FRAME
+    return {name: slice(start * minute, None if end is None else end * minute) for name, (start, end) in RANGES.items()}
+
+
+def _flips(result: Tally, seen: Seen) -> None:
+    alias = {number: _standing(number, seen.merged) for number in range(seen.speakers)}
+    followed, _ = changes(renamed(seen.first, alias), renamed(seen.final, alias))
+    speaker, activity = changes(seen.first, seen.final)
+    final = speakers_in(seen.final)
+    for part, cut in _cuts(seen.frames).items():
+        sums = [float(row[cut].sum()) * SECONDS for row in (speaker, followed, activity, final)]
+        result.flips[part] = np.array(sums)
+
+
+def _standing(number: int, merged: Mapping[int, int]) -> int:
+    while number in merged:
+        number = merged[number]
+    return number
+
+
+def _latencies(result: Tally, seen: Seen) -> None:
+    spoken = np.flatnonzero(seen.final != 0)
+    own = spoken * FRAME + FRAME // 2
+    for into, when in (
+        (result.first_label, seen.first_label),
+        (result.finalization, seen.settled),
+        (result.stable, seen.last_change),
+    ):
+        known = when[spoken] >= 0
+        into.append(((when[spoken][known] - own[known]) / SAMPLE_RATE).astype(np.float32))
+
+
+def _identity(result: Tally, seen: Seen, truth: Masks, people: int) -> None:
+    numbers = max(seen.speakers, 1)
+    common = shared_frames(seen.final, truth, numbers, people)
+    result.fragments = _holders(common.T)
+    result.mergers = _holders(common)
+    staying = np.uint64(0)
+    for number in range(numbers):
+        if np.any(seen.final & np.uint64(1 << number)):
+            staying |= np.uint64(1 << number)
+    result.spurious = float(speakers_in(seen.ever & ~staying).sum()) * SECONDS
+    result.returns = dict.fromkeys(GAPS, (0, 0))
+    for person in range(people):
+        spoken = np.flatnonzero(truth & np.uint64(1 << person))
+        heard = columns(seen.final[spoken], numbers)
+        silence = np.diff(spoken) * SECONDS / 60
+        for gap in GAPS:
+            breaks = np.flatnonzero(silence > gap) + 1
+            for index, start in enumerate(breaks):
+                end = breaks[index + 1] if index + 1 < len(breaks) else len(spoken)
+                before, after = heard[:start].sum(axis=0), heard[start:end].sum(axis=0)
+                if before.max() >= EVIDENCE and after.max() >= EVIDENCE:
+                    kept, total = result.returns[gap]
+                    result.returns[gap] = (kept + int(before.argmax() == after.argmax()), total + 1)
+
+
+def _holders(common: NDArray[np.float64]) -> tuple[float, float]:
+    """Columns with their share of each row, weighted by the row's frames; and those frames."""
+    weight = common.sum(axis=1)
+    rows = weight > 0
+    holders = (common[rows] >= SHARE * weight[rows, None]).sum(axis=1)
+    return float(holders @ weight[rows]), float(weight[rows].sum())
+
+
+def _count(result: Tally, seen: Seen, truth: Masks, people: int) -> None:
+    starts, enough = [], []
+    for person in range(people):
+        spoken = np.flatnonzero(truth & np.uint64(1 << person))
+        if len(spoken):
+            starts.append(spoken[0] * FRAME)
+        if len(spoken) >= 200:
+            enough.append((person, (int(spoken[199]) + 1) * FRAME))
+    begun = np.sort(np.array(starts, dtype=np.int64))
+    for at, shown in seen.counts:
+        there = int(np.searchsorted(begun, at, side="right"))
+        result.count_error.setdefault(at // (60 * SAMPLE_RATE), []).append(abs(shown - there))
+    numbers = max(seen.speakers, 1)
+    owner = {person: number for number, person in best_mapping(seen.final, truth, numbers, people).items()}
+    for person, heard in enough:
+        found = seen.found.get((owner[person], person)) if person in owner else None
+        if found is None:
+            result.missed_newcomers += 1
+        else:
+            result.newcomers.append(max(0, found - heard) / SAMPLE_RATE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from speakrs_stream.core.aggregation import SpeakerCount
 from speakrs_stream.core.arrays import Array
 from speakrs_stream.core.config import PipelineConfig, SpeakerBounds
+from speakrs_stream.core.grid import SAMPLE_RATE, WINDOW
 from speakrs_stream.core.history import History
 from speakrs_stream.core.session import Outcome, Session, outcome
 from speakrs_stream.driver import answer
@@ -38,30 +40,60 @@ class Outputs:
         return history, count
 
 
-def infer(engine: Engine, audio: Path) -> Outputs:
-    """Run the networks over a file, read piece by piece."""
+def infer(engine: Engine, audio: Path, seconds: float | None = None) -> Outputs:
+    """Run the networks over a file, or its first `seconds`, read piece by piece."""
     session = Session(engine.config, engine.model)
+    left = None if seconds is None else round(seconds * SAMPLE_RATE)
     with open_source(audio, None) as source:
         for block in source.blocks(BLOCK_SECONDS):
-            session.push(block)
+            session.push(block if left is None else block[: left - session.samples])
             for _ in answer(session, engine.networks):
                 pass
+            if session.samples == left:
+                break
     session.finish()
     for _ in answer(session, engine.networks):
         pass
     return Outputs(session.samples, session.history.state())
 
 
-def inferred(engine: Engine, audio: Path, cache: Path | None) -> Outputs:
+def inferred(engine: Engine, audio: Path, cache: Path | None, seconds: float | None = None) -> Outputs:
     """The networks' outputs, from `cache` where this bundle has heard this file at this step before."""
+    return _remembered(engine, audio, cache, seconds, "", lambda: infer(engine, audio, seconds))
+
+
+def inferred_previews(engine: Engine, audio: Path, cache: Path | None, seconds: float | None = None) -> Outputs:
+    """What a live stream looks at before its first whole window: its first step, two steps …, padded with silence."""
+
+    def make() -> Outputs:
+        step = engine.config.step
+        total = None if seconds is None else round(seconds * SAMPLE_RATE)
+        states = []
+        for length in range(step, WINDOW if total is None else min(WINDOW, total + 1), step):
+            looked = infer(engine, audio, length / SAMPLE_RATE)
+            if looked.samples < length:
+                break
+            states.append(looked.state)
+        if not states:
+            return Outputs(0, History(engine.model.layout.dimension).state())
+        return Outputs(step * len(states), {name: np.concatenate([one[name] for one in states]) for name in states[0]})
+
+    return _remembered(engine, audio, cache, seconds, " previews", make)
+
+
+def _remembered(
+    engine: Engine, audio: Path, cache: Path | None, seconds: float | None, what: str, make: Callable[[], Outputs]
+) -> Outputs:
+    """What `make` gives, from `cache` where it was made before."""
     if cache is None:
-        return infer(engine, audio)
+        return make()
     content = hashlib.sha256(audio.read_bytes()).hexdigest()
-    key = f"{engine.bundle.sha256} {engine.backend_name} {engine.config.step} {content}"
+    key = f"{engine.bundle.sha256} {engine.backend_name} {engine.config.step} {content}{what}"
+    key += "" if seconds is None else f" {seconds:g}"
     path = cache / f"{audio.stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     if (kept := _load(path)) is not None:
         return kept
-    outputs = infer(engine, audio)
+    outputs = make()
     cache.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".part.npz")
     arrays: dict[str, Any] = {"samples": np.int64(outputs.samples), **outputs.state}

@@ -23,12 +23,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from speakrs_stream.core.arrays import F32, F64, U8
-from speakrs_stream.core.clustering.plda import Plda
+from speakrs_stream.core.clustering.plda import Plda, unit
 from speakrs_stream.core.embedding.pooling import clean_masks
 from speakrs_stream.core.grid import FRAME_MIDDLE, FRAME_STEP, FRAMES_PER_WINDOW, SAMPLE_RATE, WINDOW
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS, MAX_SIMULTANEOUS
@@ -54,12 +53,6 @@ EDGE = 0.08
 SWAP = 0.02
 
 
-def load_plda(folder: Path) -> Plda:
-    """Tables plda_*.npy of a folder."""
-    names = ("mean1", "lda", "mean2", "mu", "tr", "psi")
-    return Plda(*[np.load(folder / f"plda_{name}.npy", allow_pickle=False).astype(np.float64) for name in names])
-
-
 @dataclass(frozen=True, slots=True)
 class Looked:
     """What the networks would have said about one window."""
@@ -82,13 +75,9 @@ class Voices:
         self._null = basis[:, d:]
         self._inverse = np.linalg.inv(plda.tr)
         self._row = np.linalg.pinv(plda.lda.T)
-        self._centre = np.concatenate(
-            [
-                generator.standard_normal((speakers, d)) * np.sqrt(plda.psi),
-                generator.standard_normal((speakers, dimension - d)) * np.sqrt(NULL_SPEAKER),
-            ],
-            axis=1,
-        )
+        seen = generator.standard_normal((speakers, d)) * np.sqrt(plda.psi)
+        unseen = generator.standard_normal((speakers, dimension - d)) * np.sqrt(NULL_SPEAKER)
+        self._centre: F64 = np.concatenate([seen, unseen], axis=1)
         self._noise = np.sqrt(np.repeat([NOISE, NULL_NOISE], [d, dimension - d]))
         self._session = np.sqrt(np.repeat([SESSION, NULL_SESSION], [d, dimension - d]))
         self._drift: dict[tuple[int, int], F64] = {}
@@ -102,7 +91,7 @@ class Voices:
                 self._white.clear()
             draw = np.random.default_rng([self._seed, 1, speaker, second]).standard_normal(len(self._noise))
             self._white[key] = draw * self._noise
-        return self._centre[speaker] + self._white[key] + self._slow(speaker, second)
+        return np.asarray(self._centre[speaker] + self._white[key] + self._slow(speaker, second))
 
     def _slow(self, speaker: int, second: int) -> F64:
         """Drift, a piecewise linear bridge between independent draws one time constant apart."""
@@ -120,8 +109,8 @@ class Voices:
     def embed(self, parts: Sequence[tuple[int, int, float]]) -> F32:
         """Embedding (D,) of speech made of (speaker, second, weight)."""
         total = sum(weight for _, _, weight in parts)
-        mixed = np.sum([weight * self.second(speaker, second) for speaker, second, weight in parts], axis=0) / total
-        return self.raw(mixed)
+        rows = np.stack([self.second(speaker, second) for speaker, second, _ in parts])
+        return self.raw(np.asarray([weight for _, _, weight in parts]) @ rows / total)
 
     def raw(self, mixed: F64) -> F32:
         """From PLDA space and the unseen part (D,) to a raw embedding (D,)."""
@@ -129,7 +118,7 @@ class Voices:
         c = self._inverse @ mixed[:d] + self._plda.mu
         b = LDA_NORM * c / np.linalg.norm(c)
         row = self._row @ (b + self._plda.mean2)
-        room = len(mixed) - row @ row
+        room = float(len(mixed) - row @ row)
         null = self._null @ mixed[d:]
         a = row + null * (np.sqrt(max(room, 1.0)) / np.linalg.norm(null))
         return np.asarray(a / np.sqrt(len(mixed)) * RAW_NORM + self._plda.mean1, np.float32)
@@ -158,7 +147,7 @@ class Simulation:
         times = low + (np.arange(FRAMES_PER_WINDOW) * FRAME_STEP + FRAME_MIDDLE) / SAMPLE_RATE
         truth = self._truth(low, times, generator)
         truth[times >= low + length / SAMPLE_RATE] = 0
-        spoken = truth.sum(axis=0)
+        spoken = truth.sum(axis=0, dtype=np.int64)
         chosen = [int(s) for s in np.argsort(-spoken, kind="stable")[:LOCAL_SPEAKERS] if spoken[s] > 0]
         generator.shuffle(chosen)
         activations = np.zeros((FRAMES_PER_WINDOW, LOCAL_SPEAKERS), np.uint8)
@@ -174,7 +163,7 @@ class Simulation:
             source[cut:, [a, b]] = source[cut:, [b, a]]
         crowded = activations.sum(axis=1) > MAX_SIMULTANEOUS
         if crowded.any():
-            activations[crowded, int(np.argmin(activations.sum(axis=0)))] = 0
+            activations[crowded, int(np.argmin(activations.sum(axis=0, dtype=np.int64)))] = 0
         return Looked(activations, self._embed(activations, source, times))
 
     def _truth(self, low: float, times: F64, generator: np.random.Generator) -> U8:
@@ -207,6 +196,42 @@ class Simulation:
                     [(int(k), int(s), float(w)) for (k, s), w in zip(keys.T, weights, strict=True)]
                 )
         return out
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Cosine similarities of simulated embeddings of 2 to 10 s of speech."""
+
+    within: float
+    """Mean over pairs of one speaker."""
+    within_p5: float
+    """5th percentile over them."""
+    between: float
+    """Mean over pairs of two speakers."""
+    between_p95: float
+    """95th percentile over them."""
+
+
+def calibration(plda: Plda, *, speakers: int = 20, cuts: int = 20, seed: int = 0) -> Calibration:
+    """What the settings of this module give, to hold against real embeddings."""
+    generator = np.random.default_rng([seed, 5])
+    voices = Voices(plda, speakers, seed)
+    rows = []
+    for speaker in range(speakers):
+        for start in np.sort(generator.choice(3600, cuts, replace=False)):
+            seconds = range(int(start), int(start) + int(generator.integers(2, 11)))
+            rows.append(voices.embed([(speaker, second, 1.0) for second in seconds]))
+    directions = unit(np.stack(rows).astype(np.float64))
+    cosine = directions @ directions.T
+    who = np.repeat(np.arange(speakers), cuts)
+    same = who[:, None] == who
+    within, between = cosine[same & ~np.eye(len(who), dtype=bool)], cosine[~same]
+    return Calibration(
+        round(float(within.mean()), 3),
+        round(float(np.percentile(within, 5)), 3),
+        round(float(between.mean()), 3),
+        round(float(np.percentile(between, 95)), 3),
+    )
 
 
 def long_meeting(hours: float, speakers: int, seed: int, absence: float = 3600.0) -> list[Labelled]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.simulation import Simulation, Voices, load_plda, long_meeting
+from benchmarks.parity import load_plda
+from benchmarks.simulation import Simulation, Voices, long_meeting
 from speakrs_stream.core.clustering.plda import Plda, unit
 from speakrs_stream.core.grid import FRAME_MIDDLE, FRAME_STEP, WINDOW
 from speakrs_stream.scoring import Labelled

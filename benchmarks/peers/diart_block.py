@@ -1,0 +1,102 @@
+"""The clustering block of diart itself, in an environment of its own, as a matching for `PeerIdentity`."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import numpy as np
+from platformdirs import user_cache_path
+
+from benchmarks.peers.greedy import DELTA_NEW, RHO_UPDATE
+from speakrs_stream.core.arrays import F64, I64, Array
+from speakrs_stream.core.grid import FRAMES_PER_WINDOW
+from speakrs_stream.errors import SpeakrsError
+
+VERSION = "0.9.2"
+NEEDS = ("pyannote.core==5.0.0", "numpy<2", "scipy")
+"""What the clustering block and the mapping it uses import."""
+
+WORKER = Path(__file__).with_name("diart_worker.py")
+
+
+class PeerUnavailable(SpeakrsError):
+    """A peer cannot be installed or does not run."""
+
+
+def environment(folder: Path | None = None) -> Path:
+    """Python of an environment with diart's wheel, made when it is not there; PeerUnavailable where that fails."""
+    home = folder or user_cache_path("speakrs-stream") / "peers" / f"diart-{VERSION}"
+    python = home / "bin" / "python"
+    if (home / "complete").exists():
+        return python
+    shutil.rmtree(home, ignore_errors=True)
+    try:
+        venv.create(home, with_pip=False)
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            str(python),
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]
+        for what in (["--no-deps", f"diart=={VERSION}"], list(NEEDS)):
+            subprocess.run([*pip, *what], check=True, capture_output=True, text=True)
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr or error.stdout).strip().splitlines() or ["pip failed"]
+        raise PeerUnavailable(f"diart {VERSION} cannot be installed: {said[-1]}") from error
+    except OSError as error:
+        raise PeerUnavailable(f"diart {VERSION} cannot be installed: {error}") from error
+    (home / "complete").touch()
+    return python
+
+
+class DiartBlock:
+    """diart's clustering; `begin` before each recording."""
+
+    def __init__(self, python: Path) -> None:
+        """python: as `environment` gives it."""
+        self._process = subprocess.Popen(
+            [str(python), str(WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def begin(self, delta_new: float = DELTA_NEW) -> DiartBlock:
+        """A new recording."""
+        head = np.array([0, 0, 0], np.int32).tobytes()
+        self._ask(head + np.array([delta_new, RHO_UPDATE], np.float32).tobytes(), 0)
+        return self
+
+    def __call__(self, embeddings: F64, active: Array, spoken: F64) -> I64:
+        """Centroids (3,) of a window's local speakers; see `greedy.Matching`."""
+        rows = np.where(active[:, None], embeddings, np.nan).astype(np.float32)
+        frames = np.round(spoken * FRAMES_PER_WINDOW).astype(np.int32)
+        head = np.array([*rows.shape, FRAMES_PER_WINDOW], np.int32).tobytes()
+        answer = self._ask(head + frames.tobytes() + rows.tobytes(), 4 * len(rows))
+        return np.frombuffer(answer, np.int32).astype(np.int64)
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+    def _ask(self, message: bytes, answer: int) -> bytes:
+        """Send a message and read so many bytes; PeerUnavailable, with its last words, where the process is gone."""
+        source, sink = self._process.stdout, self._process.stdin
+        assert source is not None
+        assert sink is not None
+        try:
+            sink.write(message)
+            sink.flush()
+            said = source.read(answer)
+        except BrokenPipeError:
+            said = b""
+        if len(said) == answer and (answer or self._process.poll() is None):
+            return said
+        _, words = self._process.communicate()
+        lines = words.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        raise PeerUnavailable(f"diart stopped: {lines[-1]}")
