@@ -12,6 +12,8 @@ from speakrs_stream.core.grid import FRAMES_PER_WINDOW
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS, pack, unpack
 
 PACKED = (FRAMES_PER_WINDOW * LOCAL_SPEAKERS + 7) // 8
+BLOCK = 512
+"""Windows unpacked at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,8 +75,17 @@ class History:
 
     def restore(self, state: dict[str, Array]) -> None:
         """Take over windows saved by `state`; only an empty history may."""
-        for index, (packed, embeddings) in enumerate(zip(state["packed"], state["embeddings"], strict=True)):
-            self.push(WindowResult(index, unpack(packed), embeddings))
+        if len(self):
+            raise ValueError(f"window 0 came where {len(self)} was expected")
+        packed, embeddings = state["packed"], state["embeddings"]
+        for first in range(0, len(packed), BLOCK):
+            part = slice(first, first + BLOCK)
+            spoken = np.ascontiguousarray(unpack(packed[part]).transpose(2, 0, 1))  # (3, windows, 589)
+            alone = spoken.sum(axis=0, dtype=np.uint8) == 1
+            self._packed.append(packed[part])
+            self._embeddings.append(embeddings[part])
+            self._clean.append(np.count_nonzero(spoken * alone, axis=2).T)
+            self._active.append(np.count_nonzero(spoken, axis=2).T)
 
 
 def training_items(history: History, min_clean_ratio: float) -> tuple[I64, I64]:

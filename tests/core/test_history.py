@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from speakrs_stream.core.arrays import F32, U8
-from speakrs_stream.core.history import PACKED, History, WindowResult, training_items
+from speakrs_stream.core.history import BLOCK, PACKED, History, WindowResult, training_items
 from tests.core.voices import activity, voices
 
 
@@ -65,6 +65,16 @@ def test_a_restored_history_goes_on() -> None:
     np.testing.assert_array_equal(first.activations(0, 10), second.activations(0, 10))
     with pytest.raises(ValueError, match="window 0 came where 10"):
         second.restore(first.state())
+
+
+def test_a_long_history_is_restored_block_by_block() -> None:
+    seg, emb = activity(5, BLOCK + 5), np.zeros((BLOCK + 5, 3, 2), np.float32)
+    first, second = filled(seg, emb), History(2)
+    second.restore(first.state())
+    assert len(second) == BLOCK + 5
+    np.testing.assert_array_equal(second.clean, first.clean)
+    np.testing.assert_array_equal(second.active, first.active)
+    np.testing.assert_array_equal(second.activations(BLOCK - 1, BLOCK + 5), seg[BLOCK - 1 :])
 
 
 def test_what_is_pushed_is_copied() -> None:
