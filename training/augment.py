@@ -163,7 +163,8 @@ class Augmenter:
             gain = torch.sqrt(level * torch.pow(10.0, -ratio / 10))
             gain[torch.rand(count, generator=gen) > share] = 0
             speech = speech + extra * gain[:, None]
-        return torch.fft.irfft(speech * self._channel(count, bins), n=size)[:, :length]
+        mixed: Tensor = torch.fft.irfft(speech * self._channel(count, bins), n=size)
+        return mixed[:, :length]
 
     def _finish(self, samples: Tensor) -> Tensor:
         """Level, clipping and companding."""

@@ -36,7 +36,7 @@ def read_audio(path: Path) -> Audio:
     samples, rate = sf.read(path, dtype="float32")
     if rate != RATE:
         raise ValueError(f"{path}: expected {RATE} Hz, got {rate}")
-    return samples if samples.ndim == 1 else samples.mean(axis=1)
+    return np.asarray(samples if samples.ndim == 1 else samples.mean(axis=1), dtype=np.float32)
 
 
 def read_rttm(path: Path) -> list[Turn]:

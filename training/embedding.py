@@ -9,6 +9,8 @@ import math
 import queue
 import signal
 import time
+from collections.abc import Callable
+from multiprocessing.queues import Queue
 from pathlib import Path
 
 import torch
@@ -29,6 +31,8 @@ SCALE = 30.0
 
 class Teaching(nn.Module):
     """What is used in training only: class centres and the regression onto the teacher."""
+
+    teacher_mean: Tensor
 
     def __init__(self, classes: int, dimension: int, teacher_mean: Tensor) -> None:
         super().__init__()
@@ -54,7 +58,7 @@ class Teaching(nn.Module):
         return aam, distance, relation
 
 
-def make_batches(out: mp.Queue, work: str, shared: str, seed: int, count: int) -> None:
+def make_batches(out: Queue[Batch], work: str, shared: str, seed: int, count: int) -> None:
     """Worker process: batches for ever; banks that appear later are picked up."""
     torch.set_num_threads(1)
     folder = Path(work)
@@ -77,13 +81,14 @@ def make_batches(out: mp.Queue, work: str, shared: str, seed: int, count: int) -
 
 
 class Average:
-    """Exponential moving average of the weights; buffers are copied."""
+    """Exponential moving average of weights and buffers."""
 
-    def __init__(self, model: nn.Module) -> None:
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+    def __init__(self, model: Embedder) -> None:
+        self.model = copy.deepcopy(model).eval()
+        self.model.requires_grad_(False)
         self.steps = 0
 
-    def update(self, model: nn.Module, decay: float = 0.999) -> None:
+    def update(self, model: Embedder, decay: float = 0.999) -> None:
         """Take one step towards `model`, faster at the start."""
         self.steps += 1
         rate = 1 - min(decay, (1 + self.steps) / (20 + self.steps))
@@ -155,7 +160,7 @@ class Run:
         """Run until the budget is spent."""
         options = self.options
         context = mp.get_context("spawn")
-        batches: mp.Queue = context.Queue(maxsize=4)
+        batches: Queue[Batch] = context.Queue(maxsize=4)
         workers = [
             context.Process(
                 target=make_batches,
@@ -195,7 +200,7 @@ class Run:
         for worker in workers:
             worker.terminate()
 
-    def one_step(self, batches: mp.Queue, trunk: nn.Module, sums: Tensor) -> None:
+    def one_step(self, batches: Queue[Batch], trunk: Callable[[Tensor], Tensor], sums: Tensor) -> None:
         """One optimizer step."""
         options = self.options
         batch = self.next_batch(batches)
@@ -217,12 +222,12 @@ class Run:
         self.step += 1
         sums += torch.stack([aam.detach(), distance.detach(), relation.detach(), norm])
 
-    def next_batch(self, batches: mp.Queue) -> Batch:
+    def next_batch(self, batches: Queue[Batch]) -> Batch:
         """A new batch; with `--twice` every other step takes one seen a while ago: making them is half of the cost."""
         if self.options.twice and len(self.replay) >= 24 and self.step % 2:
             return self.replay.pop(int(torch.randint(16, (1,))))
         try:
-            batch: Batch = batches.get(timeout=300)
+            batch = batches.get(timeout=300)
         except queue.Empty:
             raise RuntimeError("no batch within five minutes: a worker has died") from None
         if self.options.twice:

@@ -66,7 +66,8 @@ def export_trunk(model: Embedder, path: Path) -> None:
     for layer in trunk.stem:
         if isinstance(layer, Conv2dBlock):
             x = convolution(graph, x, layer.conv, layer.norm, relu=True)
-        elif isinstance(layer, Residual2d):
+        else:
+            assert isinstance(layer, Residual2d)
             y = convolution(graph, x, layer.first.conv, layer.first.norm, relu=True)
             y = convolution(graph, y, layer.second.conv, layer.second.norm, relu=False)
             x = graph.node("Relu", graph.node("Add", cropped(graph, x, 2), y))
@@ -126,10 +127,12 @@ def export_segmentation(net: PyanNet, path: Path, note: str) -> None:
     x = graph.node("Conv", x, graph.weight(array(net.filters.weight)), kernel_shape=[251], strides=[10])
     x = graph.node("Abs", x)
     for i, norm in enumerate(net.norms):
+        assert isinstance(norm, nn.InstanceNorm1d)
         x = normed(graph.node("MaxPool", x, kernel_shape=[3], strides=[3]), norm)
         x = graph.node("LeakyRelu", x, alpha=0.01)
         if i < 2:
             conv = net.convolutions[i]
+            assert isinstance(conv, nn.Conv1d) and conv.bias is not None
             bias = graph.weight(array(conv.bias), half=False)
             x = graph.node("Conv", x, graph.weight(array(conv.weight)), bias, kernel_shape=[5])
     x = graph.node("Transpose", x, perm=[2, 0, 1])
@@ -146,6 +149,7 @@ def export_segmentation(net: PyanNet, path: Path, note: str) -> None:
         x = graph.node("Reshape", x, graph.integers(0, 0, 2 * HIDDEN))
     x = graph.node("Transpose", x, perm=[1, 0, 2])
     for linear in [*net.linear, net.classifier]:
+        assert isinstance(linear, nn.Linear)
         x = graph.node("MatMul", x, graph.weight(array(linear.weight.T)))
         x = graph.node("Add", x, graph.weight(array(linear.bias), half=False))
         if linear is not net.classifier:

@@ -37,4 +37,5 @@ class Fbank:
         before = torch.cat([frames[..., :1], frames[..., :-1]], dim=2)
         spectrum = torch.fft.rfft((frames - 0.97 * before) * self._window, n=FFT)
         power = spectrum.real.square() + spectrum.imag.square()
-        return (power @ self._filters).clamp(min=FLOOR).log()
+        bands: Tensor = power @ self._filters
+        return bands.clamp(min=FLOOR).log()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -21,7 +22,7 @@ class Graph:
         self._weights: list[onnx.TensorProto] = []
         self._count = 0
 
-    def node(self, kind: str, *inputs: str, output: str | None = None, outputs: int = 1, **attributes: object) -> str:
+    def node(self, kind: str, *inputs: str, output: str | None = None, outputs: int = 1, **attributes: Any) -> str:
         """Add a node; the first output's name is returned."""
         self._count += 1
         first = output or f"{kind.lower()}_{self._count}"

@@ -41,13 +41,15 @@ class Meeting:
     """True turns, seconds."""
 
 
-def listen(uri: str, audio: NDArray[np.float32], reference: tuple[Labelled, ...], network: object) -> Meeting:
-    """Segment one recording window by window."""
+def listen(
+    uri: str, audio: NDArray[np.float32], reference: tuple[Labelled, ...], network: object, every: int = 1
+) -> Meeting:
+    """Segment one recording window by window; windows that `every` skips are left silent."""
     windows = window_count(len(audio), STEP)
     padded = np.zeros((windows - 1) * STEP + WINDOW + 400, dtype=np.float32)
     padded[: len(audio)] = audio[: len(padded)]
     activity = np.zeros((windows, 589, 3), dtype=np.uint8)
-    for window in range(windows):
+    for window in range(0, windows, every):
         piece = padded[window * STEP : window * STEP + WINDOW]
         activity[window] = decode(network.run(None, {"input": piece[None, None]})[0][0])  # type: ignore[attr-defined]
     fbank = Fbank()(torch.from_numpy(padded)[None])[0].numpy()
@@ -85,7 +87,7 @@ def embeddings(meeting: Meeting, trunk: object, head: object) -> NDArray[np.floa
         first = window * STEP // 160 // STRIDE
         weights = resample_centred(clean_masks(activity), count, STRIDE, OFFSET)
         statistics = pool(features[first : first + count], weights[:, : len(features) - first])
-        good = np.isfinite(statistics).all(axis=1)
+        good = np.asarray(np.isfinite(statistics).all(axis=1))
         filled = np.where(good[:, None], statistics, 0).astype(np.float32)
         vectors = head.run(None, {"statistics": filled})[0]  # type: ignore[attr-defined]
         if result is None:
@@ -122,13 +124,14 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("bundle", type=Path, help="folder with segmentation.onnx")
     parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--every", type=int, default=1, help="segment every n-th window only (enough for the PLDA)")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     options.out.mkdir(parents=True, exist_ok=True)
     network = session(options.bundle / "segmentation.onnx")
     for folder in options.folders:
         for pair in find_pairs(folder):
-            listened = listen(pair.uri, read_audio(pair.audio), pair.reference, network)
+            listened = listen(pair.uri, read_audio(pair.audio), pair.reference, network, options.every)
             save(listened, options.out / f"{folder.name}-{pair.uri}.npz")
             log.info("%s %s", folder.name, pair.uri)
 

@@ -64,6 +64,9 @@ class Trunk(nn.Module):
     recording; the per-mel mean and deviation are constants.
     """
 
+    mel_mean: Tensor
+    mel_scale: Tensor
+
     def __init__(self, width: int = 256, channels: int = 512) -> None:
         super().__init__()
         self.register_buffer("mel_mean", torch.zeros(MELS))
@@ -118,7 +121,9 @@ class Embedder(nn.Module):
 
     def statistics(self, features: Tensor, weights: Tensor) -> Tensor:
         """Normalised statistics [B, 2C]."""
-        return self.norm(weighted_statistics(features.float(), weights))
+        normed: Tensor = self.norm(weighted_statistics(features.float(), weights))
+        return normed
 
     def forward(self, fbank: Tensor, weights: Tensor) -> Tensor:
-        return self.head(self.statistics(self.trunk(fbank), weights))
+        embedding: Tensor = self.head(self.statistics(self.trunk(fbank), weights))
+        return embedding

@@ -66,7 +66,7 @@ def room(rng: np.random.Generator, talkers: int) -> NDArray[np.float32]:
         early[2 * mixing :] *= 0.3
         responses[talker] = early + np.fft.irfft(spectrum, LENGTH)
     scale = np.abs(responses[:, :40]).max()
-    return (responses / scale).astype(np.float32)
+    return np.asarray(responses / scale, dtype=np.float32)
 
 
 def build(count: int, talkers: int, seed: int) -> NDArray[np.float32]:

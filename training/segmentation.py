@@ -41,7 +41,7 @@ def permutation_loss(output: Tensor, active: Tensor) -> Tensor:
     return losses.min(dim=0).values.mean()
 
 
-def local_errors(hard: NDArray[np.float32], truth: NDArray[np.float32]) -> NDArray[np.float64]:
+def local_errors(hard: NDArray[np.float32], truth: NDArray[np.float32] | NDArray[np.float64]) -> NDArray[np.float64]:
     """Missed, false alarm, confusion and total speech in frames of one window, best permutation; truth [T, n]."""
     people = truth.shape[1]
     best = None
@@ -135,7 +135,9 @@ def fine_tune(options: argparse.Namespace) -> None:
     real = [read_audio(path) for path in clips[: len(clips) // 2]]
     teacher = load_teacher(shared / "models" / "teachers" / "segmentation.onnx").eval()
     net = copy.deepcopy(teacher)
-    average = copy.deepcopy(teacher)
+    if options.start is not None:
+        net.load_state_dict(torch.load(options.start, weights_only=True))
+    average = copy.deepcopy(net).eval()
     for parameter in net.filters.parameters():
         parameter.requires_grad_(False)
     optimizer = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], lr=options.rate, weight_decay=0.0)
@@ -188,6 +190,7 @@ def main() -> None:
     parser.add_argument("shared", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("--name", default="segmentation")
+    parser.add_argument("--start", type=Path, help="weights to go on from; the teacher's without")
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--measure", type=int, default=125)
     parser.add_argument("--batch", type=int, default=8)

@@ -55,7 +55,7 @@ class Voices:
     def read(self, item: int, length: int, rng: np.random.Generator) -> Audio:
         """`length` samples of speech of one voice, phrase after phrase from a random one on."""
         if item not in self._cut:
-            whole = self._phrases[item][0].astype(np.float32) / 32768
+            whole: Audio = self._phrases[item][0].astype(np.float32) / np.float32(32768)
             runs = speech_runs(whole)
             found = [whole[a:b] for a, b in runs] or [whole]
             loudness = float(np.sqrt(np.mean(np.concatenate(found) ** 2)))
@@ -152,7 +152,7 @@ class Simulator:
         shape = hertz ** -rng.uniform(0, 1.2) * np.interp(hertz, [0, 500, 2000, 8000], 10 ** (rng.normal(0, 4, 4) / 20))
         noise = (rng.standard_normal(bins) + 1j * rng.standard_normal(bins)) * shape
         rms = np.sqrt(np.sum(np.abs(noise) ** 2) * 2) / size
-        return (noise * (0.05 * level / rms)).astype(np.complex64)
+        return np.asarray(noise * (0.05 * level / rms), dtype=np.complex64)
 
     def _channel(self, size: int) -> NDArray[np.float32]:
         """Amplitude response of the recording chain."""
@@ -162,7 +162,7 @@ class Simulator:
         if rng.random() < 0.2:
             low, high = (300, 3400) if rng.random() < 0.5 else (80, rng.uniform(3600, 7500))
             response /= np.sqrt(1 + (low / np.maximum(hertz, 1)) ** 8) * np.sqrt(1 + (hertz / high) ** 16)
-        return response.astype(np.float32)
+        return np.asarray(response, dtype=np.float32)
 
     def _events(self) -> Audio:
         """Now and then what is not speech: clicks, hum, a tone that comes and goes, breath-like bursts."""

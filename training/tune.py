@@ -89,14 +89,16 @@ def goal(scores: dict[str, Score]) -> float:
     return float(np.mean([s.der + 0.005 * s.mean_count_error for s in scores.values()]))
 
 
-def search(all_cases: list[Case], plda: Plda, trials: int, seed: int) -> dict[str, float]:
-    """Best settings found: a third of the trials over the whole range, the rest near the best."""
+def search(
+    all_cases: list[Case], plda: Plda, trials: int, seed: int, start: dict[str, float] | None
+) -> dict[str, float]:
+    """Best settings found: a third of the trials over the whole range (none given a start), the rest near the best."""
     rng = np.random.default_rng(seed)
-    best: dict[str, float] = {"threshold": 0.8, "Fa": 0.07, "Fb": 0.8, "min_clean_ratio": 0.2}
+    best: dict[str, float] = start or {"threshold": 0.8, "Fa": 0.07, "Fb": 0.8, "min_clean_ratio": 0.2}
     lowest = goal(by_group(all_cases, plda, best))
     log.info("start %.4f %s", lowest, best)
     for trial in range(trials):
-        wide = trial < trials // 3
+        wide = start is None and trial < trials // 3
         candidate = {}
         for name, (low, high) in RANGES.items():
             log_low, log_high = np.log(low), np.log(high)
@@ -120,6 +122,7 @@ def main() -> None:
     parser.add_argument("--check", type=Path, nargs="*", default=[], help="folders only reported")
     parser.add_argument("--trials", type=int, default=150)
     parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--start", type=json.loads, help="settings (JSON) to search around")
     parser.add_argument("--plda", type=Path, help="folder of plda_*.npy; the bundle's by default")
     parser.add_argument("--settings", type=json.loads, help="report these settings (JSON) instead of searching")
     parser.add_argument("--out", type=Path, help="JSON file to write the settings to")
@@ -127,7 +130,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     plda = read_plda(options.plda or options.bundle)
     chosen_by = cases(options.caches, options.bundle)
-    best = options.settings or search(chosen_by, plda, options.trials, options.seed)
+    best = options.settings or search(chosen_by, plda, options.trials, options.seed, options.start)
     reported = chosen_by + cases(options.check, options.bundle)
     print(json.dumps({"settings": best, "scores": described(by_group(reported, plda, best))}, indent=1))
     if options.out is not None:
