@@ -21,6 +21,7 @@ from speakrs_stream.formats.text import one_line
 OPTIONAL: Mapping[str, tuple[str, str]] = {
     "huggingface_hub": ("hub", "to download the bundle community-1"),
     "matplotlib": ("plot", "to draw PNG pictures"),
+    "sounddevice": ("mic", "to listen to the microphone"),
     "pyannote.core": ("pyannote", "for Diarization.to_pyannote()"),
 }
 """Distribution -> the extra that brings it, and what it is for."""

@@ -16,6 +16,9 @@ from speakrs_stream.cli.shell import FAILED, INTERRUPTED, OK, Shell, blame, comp
 
 COMMANDS = {
     "diarize": "Say who spoke when in audio files.",
+    "live": "Replay a file or a pipe as a live stream and print what it says.",
+    "mic": "Watch who speaks at the microphone.",
+    "voices": "Keep, list and delete voices that are known by name.",
     "words": "Give a transcript's words their speakers.",
     "airtime": "Print who spoke how long.",
     "plot": "Draw who spoke when, as SVG or PNG.",

@@ -18,6 +18,7 @@ from speakrs_stream.queue import Diarizer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from speakrs_stream.engine import Engine
     from speakrs_stream.models.bundle import ModelBundle
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -48,7 +49,7 @@ class LoadedEngine(Diarizer, Protocol):
     """Runtime and device that were chosen."""
 
 
-def real_engine(choice: EngineChoice) -> LoadedEngine:
+def real_engine(choice: EngineChoice) -> Engine:
     """Find the bundle, downloading it if need be, and load its networks."""
     from speakrs_stream.engine import Engine
 
@@ -76,6 +77,9 @@ class Shell:
 
     open_engine: Callable[[EngineChoice], LoadedEngine] = real_engine
     """Makes the engine that was asked for."""
+
+    open_live: Callable[[EngineChoice], Engine] = real_engine
+    """The same for commands that open streams or make voice prints."""
 
     debug: bool = False
     """Whether errors show their traceback."""

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from speakrs_clients import records
@@ -76,6 +77,17 @@ def test_every_field_is_documented() -> None:
     for value in everything():
         assert set(value) - {"type"} == told[value["type"]], value["type"]
     assert {value["type"] for value in everything()} <= set(told)
+
+
+def test_the_schema_fits_everything_and_nothing_less() -> None:
+    schema = json.loads((ROOT / "clients" / "speakrs_clients" / "events.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    for value in everything():
+        validator.validate(value)
+        for field in value:
+            assert not validator.is_valid({name: there for name, there in value.items() if name != field})
+    assert len(schema["oneOf"]) == len(everything())
 
 
 def test_a_turn() -> None:
