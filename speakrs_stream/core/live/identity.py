@@ -7,7 +7,9 @@ prototypes, admits newcomers, and merges numbers that turn out to be one person.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,9 @@ from speakrs_stream.core.powerset import LOCAL_SPEAKERS
 
 LEFT_OVER_FRAMES = 60
 """Clean frames (1 s) from which a local speaker for whom no known speaker is left becomes a new one."""
+
+TWICE = 0.5
+"""What it takes from the score of a speaker to be a second local speaker of the same window."""
 
 REJECTED = -10.0
 """Score of a speaker that the user said it is not: below any other, so that only who is left over gets it."""
@@ -109,23 +114,28 @@ class Identity:
         people = self._candidates_for(windows[0].processed) if windows else []
         if not people or not active.any():
             return labels
-        every, firsts = self._faces(people)
+        # A column for each voice: two local speakers of one window may be two voices of one person, or one voice that
+        # was taken for two before, or there may be nobody else by the user's word.
+        processed = windows[0].processed
+        doubled = self.people.absorbers() if self._room(processed) else {person.number for person in people}
+        every, firsts, again = self._faces(people, doubled)
         embeddings = np.concatenate([heard.embeddings for heard in windows])
-        score = np.maximum.reduceat(similarity(embeddings, every), firsts, axis=1)
-        score = np.where(np.isfinite(score), score, 0.0).reshape(len(windows), LOCAL_SPEAKERS, len(people))
-        column = {person.number: index for index, person in enumerate(people)}
+        score = similarity(embeddings, every).reshape(len(windows), LOCAL_SPEAKERS, len(every))
+        score = np.where(np.isfinite(score), score, 0.0) - TWICE * again
+        ends = [*firsts[1:].tolist(), len(every)]
+        column = {p.number: slice(first, end) for p, first, end in zip(people, firsts.tolist(), ends, strict=True)}
+        numbers = np.repeat([person.number for person in people], np.diff([*firsts, len(every)]))
         banned = np.zeros(score.shape, np.bool_)
         for row, heard in enumerate(windows):
             for number, share in heard.shown.items():
                 if number in column:
-                    score[row, :, column[number]] += self.live.stay * share
+                    score[row, :, column[number]] += self.live.stay * share[:, None]
             for local in range(LOCAL_SPEAKERS):
                 for number in self.told.rejected(LOCAL_SPEAKERS * heard.window + local):
                     if number in column:
                         banned[row, local, column[number]] = True
         score[banned] = REJECTED
         chosen = assignment.constrained(score, active)
-        numbers = np.array([person.number for person in people])
         at = np.nonzero(chosen >= 0)
         labels[at] = np.where(banned[*at, chosen[at]], UNASSIGNED, numbers[chosen[at]])
         return labels
@@ -149,15 +159,24 @@ class Identity:
 
     def _fit(self, features: F64, people: list[Person]) -> F64:
         """Log-likelihood ratio of items (n, d) for each person, (n, P)."""
-        every, firsts = self._faces(people)
+        every, firsts, _ = self._faces(people)
         centres, weight = np.stack([face.features for face in every]), np.array([face.weight for face in every])
         ratio = likelihood_ratio(features, centres, weight, self.plda.phi, self.within)
         return np.asarray(np.maximum.reduceat(ratio, firsts, axis=1))
 
-    def _faces(self, people: list[Person]) -> tuple[list[Person], I64]:
-        """The voices of all people one after the other, and where in that list each one's begin."""
+    def _faces(self, people: list[Person], doubled: Collection[int] = ()) -> tuple[list[Person], I64, Array]:
+        """The voices of all people one after the other, where each one's begin, and which are there again.
+
+        doubled: numbers with one voice that are there two times
+        """
         faces = [self.people.faces(person.number) for person in people]
-        return [face for group in faces for face in group], np.cumsum([0, *map(len, faces[:-1])])
+        again = [[False] * len(group) for group in faces]
+        for group, flags in zip(faces, again, strict=True):
+            if len(group) == 1 and group[0].number in doubled:
+                group.append(group[0])
+                flags.append(True)
+        firsts = np.cumsum([0, *map(len, faces[:-1])])
+        return [*chain.from_iterable(faces)], firsts, np.array([*chain.from_iterable(again)])
 
     def _left_over(self, heard: Heard, features: F64, good: Array, labels: I64, events: list[SpeakerEvent]) -> I64:
         """A local speaker beside all known ones is a new one, once it has said a second alone."""
@@ -165,6 +184,11 @@ class Identity:
         if not left.any() or not self._room(heard.processed):
             return labels
         local = int(np.argmax(np.where(left, heard.clean, -1)))
+        # Where re-clustering found such a one to be somebody known before, only a voice unlike theirs is new.
+        absorbers = self.people.absorbers()
+        known = [person for person in self._known(heard.processed) if person.number in absorbers]
+        if known and self._fit(features[local][None], known).max() >= self.live.newcomer_score:
+            return labels
         events += self._admit(heard.processed, heard.embeddings[local], features[local])
         return np.asarray(self.assign([heard])[0])
 
@@ -278,12 +302,14 @@ class Identity:
         """Numbers that have been without a cluster of their own for long enough, and whose cluster holds them."""
         merges = []
         waiting = {}
+        crowded = self.bounds.high is not None and len(self._known(processed)) > self.bounds.high
         for number, into in mapping.lost.items():
             young = processed - self.people[number].born < self.live.newborn
             names = {self.people[number].name, self.people[into].name if into else None} - {None}
             if not into or young or self.told.are_apart(number, into) or len(names) > 1:
                 continue
-            if self._fit(self.people[number].features[None], [self.people[into]])[0, 0] < self.live.newcomer_score:
+            fit = self._fit(self.people[number].features[None], [self.people[into]])[0, 0]
+            if fit < self.live.newcomer_score and not crowded:
                 continue  # in one cluster, but they do not sound alike
             waiting["merge", number, into] = self._patience.get(("merge", number, into), 0) + 1
             if waiting["merge", number, into] >= self.live.patience:

@@ -66,6 +66,10 @@ class People:
             self._voices += [self._all[one] for one in (into, number) if one not in kept]
         self._all[number] = replace(self._all[number], merged_into=into)
 
+    def absorbers(self) -> set[int]:
+        """Numbers that others were merged into."""
+        return {person.merged_into for person in self._all.values() if person.merged_into is not None}
+
     def faces(self, number: int) -> list[Person]:
         """A number as it is known now, and the voices that it has because the user said so."""
         return [self._all[number], *(voice for voice in self._voices if self.who(voice.number) == number)]
