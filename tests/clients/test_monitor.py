@@ -139,7 +139,7 @@ def test_a_call_from_first_sound_to_result(call: Callable[..., Call], tmp_path: 
 
 
 def test_keys_do_not_wait_for_the_networks(call: Callable[..., Call]) -> None:
-    monitor = call(speed=1, delay=1.5)  # far too slow: one inference after the other
+    monitor = call(speed=1, delay=3.0)  # far too slow: one inference after the other
     monitor.see(r"S1 .*░")
     slowest = 0.0
     for key, answer in (
@@ -153,7 +153,7 @@ def test_keys_do_not_wait_for_the_networks(call: Callable[..., Call]) -> None:
         monitor.press(key)
         monitor.see(answer, patience=5)
         slowest = max(slowest, time.monotonic() - began)
-    assert slowest < 1.2
+    assert slowest < 2.5
     before = re.search(r"0:00:(\d\d)", monitor.look())
     after = re.search(r"0:00:(\d\d)", monitor.look(2.2))
     assert before and after and int(before[1]) < int(after[1])  # sound is taken in all the while
