@@ -302,14 +302,18 @@ class Identity:
         """Numbers that have been without a cluster of their own for long enough, and whose cluster holds them."""
         merges = []
         waiting = {}
-        crowded = self.bounds.high is not None and len(self._known(processed)) > self.bounds.high
+        surplus = len(self._known(processed)) - self.bounds.high if self.bounds.high is not None else 0
         for number, into in mapping.lost.items():
-            young = processed - self.people[number].born < self.live.newborn
             names = {self.people[number].name, self.people[into].name if into else None} - {None}
-            if not into or young or self.told.are_apart(number, into) or len(names) > 1:
+            if not into or self.told.are_apart(number, into) or len(names) > 1:
                 continue
-            fit = self._fit(self.people[number].features[None], [self.people[into]])[0, 0]
-            if fit < self.live.newcomer_score and not crowded:
+            if surplus > 0:  # the user says that there are fewer
+                merges.append((number, into))
+                surplus -= 1
+                continue
+            if processed - self.people[number].born < self.live.newborn:
+                continue
+            if self._fit(self.people[number].features[None], [self.people[into]])[0, 0] < self.live.newcomer_score:
                 continue  # in one cluster, but they do not sound alike
             waiting["merge", number, into] = self._patience.get(("merge", number, into), 0) + 1
             if waiting["merge", number, into] >= self.live.patience:
