@@ -16,7 +16,8 @@ help:
 	@echo 'make test             run the tests'
 	@echo 'make check            lint, types and tests'
 	@echo 'make fmt              format the code, and bring the file map in the README up to date'
-	@echo 'make bench            measure quality on the bundled recording; DIR=folder for your own audio + RTTM'
+	@echo 'make bench            every benchmark that the material here allows, into benchmarks/results;'
+	@echo '                      DIR=folder for your own audio + RTTM instead (about an hour without it)'
 	@echo 'make wheel            build the wheel into dist/'
 	@echo 'make setup            only make .venv, with what tests and benchmarks need'
 	@echo 'make clean            remove .venv and everything that was built'
@@ -42,7 +43,7 @@ fmt: $(DEV)
 	$(BIN)/python .ci/map.py
 
 bench: $(DEV)
-	$(BIN)/python -m benchmarks der $${DIR:-speakrs_stream/demo}
+	PYTHON=$(BIN)/python sh benchmarks/all.sh $${DIR:+"$$DIR"}
 
 wheel: $(DEV)
 	$(BIN)/python -m build --wheel --outdir dist .

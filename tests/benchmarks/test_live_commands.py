@@ -53,7 +53,7 @@ def test_the_command_in_its_small_form(references: Path, tables: Path, tmp_path:
     assert result.exit_code == 0, result.output
     assert "Goals" in result.stdout
     said = json.loads(out.read_text())
-    assert set(said["sets"]["meetings"]) == {OURS, "greedy 1", "greedy 0.8"}
+    assert set(said["sets"]["meetings"]) == {OURS, "greedy 1", "greedy 0.7"}
     assert said["sets"]["meetings"][OURS]["recordings"] == 2
     assert {goal["goal"] for goal in said["goals"]["meetings"]} >= {"changes behind the watermark"}
     assert set(said["voices"]) == {"within", "within_p5", "between", "between_p95"}

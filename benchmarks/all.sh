@@ -1,0 +1,47 @@
+#!/bin/sh
+# Every benchmark that the material on this machine allows; figures and plots go to benchmarks/results.
+# sh benchmarks/all.sh          the bundled recording, what lies in ../shared, and simulated meetings
+# sh benchmarks/all.sh FOLDER   only DER and live quality of your own audio + RTTM
+set -eu
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python3}
+results=benchmarks/results
+mkdir -p "$results"
+
+bench() { "$python" -m benchmarks "$@"; }
+
+recordings() { # FOLDER NAME
+    bench der "$1" --json "$results/der-$2.json"
+    bench live "$1" --json "$results/live-$2.json" --plot "$results/live-$2.svg"
+}
+
+if [ $# -gt 0 ]; then
+    recordings "$1" "$(basename "$1")"
+    exit
+fi
+
+recordings speakrs_stream/demo demo
+if [ -d ../shared/speech/ami ]; then
+    recordings ../shared/speech/ami ami
+else
+    echo 'skipped: no recordings at ../shared/speech/ami' >&2
+fi
+
+meetings=benchmarks/.cache/meetings
+if [ -d ../shared/speech/librispeech/dev ] && [ -d ../shared/reference/ami_dev ]; then
+    rm -rf "$meetings"
+    bench revoice "$meetings" --rttm ../shared/reference/ami_dev --copies --max-seconds 600 \
+        --voices ../shared/speech/librispeech/dev --seed 13 --max-files 8
+    recordings "$meetings" revoiced
+else
+    echo 'skipped: no voices at ../shared/speech/librispeech/dev to speak meetings with' >&2
+fi
+
+bench simulate --diart --long 8 --json "$results/simulate.json" --plot "$results/simulate.svg"
+bench simulate --curve --max-files 12 --json "$results/max-delay.json" --plot "$results/max-delay.svg"
+
+if [ -f ../shared/golden/two_speakers.npz ]; then
+    bench parity ../shared/golden/two_speakers.npz | tee "$results/parity.json"
+else
+    echo 'skipped: no recorded pipeline at ../shared/golden' >&2
+fi
