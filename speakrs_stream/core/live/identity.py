@@ -82,6 +82,7 @@ class Identity:
     def push(self, heard: Heard) -> tuple[I64, list[SpeakerEvent], bool]:
         """Numbers (3,) of a window's local speakers, what changed, and whether older windows should be asked again."""
         events: list[SpeakerEvent] = []
+        told = self._due  # the user said something since the last window
         good: Array = np.asarray(np.isfinite(heard.embeddings).all(axis=1))
         trained = good & (heard.clean >= self.clustering.min_clean_ratio * FRAMES_PER_WINDOW)
         features = np.zeros((LOCAL_SPEAKERS, self.plda.dimension))
@@ -97,7 +98,7 @@ class Identity:
                 number = int(labels[local]) if labels[local] > 0 else 0
                 key = LOCAL_SPEAKERS * heard.window + int(local)
                 self.memory.push(heard.embeddings[local], features[local], number, key)
-        changed = bool(events)
+        changed = bool(events) or told
         if self._is_due(heard, strange) and len(self.memory):
             events += self._recluster(heard.processed)
             labels = self.assign([heard])[0]

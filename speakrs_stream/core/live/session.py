@@ -271,6 +271,7 @@ class LiveSession:
             "previewed": self._previewed,
             "previews": len(self._previews),
             "next": self._next,
+            "next_job": self._next_job,
             "finished": self._finished,
             "closed": self._closed,
         }
@@ -297,6 +298,7 @@ class LiveSession:
         session._turns.restore(plain["turns"])
         session._reducer = Reducer.of(plain["reducer"])
         session._previewed, session._next = plain["previewed"], plain["next"]
+        session._next_job = plain["next_job"]  # a late answer to the saved session must not pass for one to this
         session._finished, session._closed = plain["finished"], plain["closed"]
         opening = arrays.get("opening")
         session._opening = Tape.of(opening, 0) if opening is not None else Tape((), np.float32, WINDOW)
@@ -336,7 +338,7 @@ class LiveSession:
     def different(self, first: int, second: int) -> list[Event]:
         """Two numbers are two people, whatever the voices seem to say."""
         if self._known(first) == self._known(second):
-            raise SessionError(f"speakers {first} and {second} were merged already; reject a turn instead")
+            raise SessionError(f"{first} and {second} are one speaker; reject a turn instead")
         self.identity.different(first, second)
         return []
 
@@ -376,7 +378,8 @@ class LiveSession:
             numbers = placed.get(window)
             if numbers is None:
                 numbers = self.identity.assign([self._heard(Placed(window, low, activity), rows, self._processed())])[0]
-            for local in np.flatnonzero(mostly & (numbers == number) & np.isfinite(rows).all(axis=1)):
+            own = [one > 0 and self.identity.people.who(one) == number for one in numbers.tolist()]
+            for local in np.flatnonzero(mostly & own & np.isfinite(rows).all(axis=1)):
                 heard[LOCAL_SPEAKERS * window + int(local)] = rows[local]
         return heard
 
