@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from speakrs_stream.errors import BackendUnavailable, ConfigError, MissingExtra
 from speakrs_stream.inference.base import Backend
-from speakrs_stream.inference.onnx import CudaBackend, OnnxBackend, cuda_problem, runtime
+from speakrs_stream.inference.onnx import CoreMlBackend, CudaBackend, OnnxBackend, coreml_problem, cuda_problem, runtime
 
 AUTO = "auto"
-NAMES = ("cpu", "cuda")
+NAMES = ("cpu", "cuda", "coreml")
 """Backends by the name people choose them with."""
 
 
@@ -47,8 +47,12 @@ def cpu_problem() -> str | None:
     return None
 
 
-MAKERS: Mapping[str, Maker] = {"cuda": Maker(cuda_problem, CudaBackend), "cpu": Maker(cpu_problem, OnnxBackend)}
-"""Backends, those that `auto` prefers first."""
+MAKERS: Mapping[str, Maker] = {
+    "cuda": Maker(cuda_problem, CudaBackend),
+    "cpu": Maker(cpu_problem, OnnxBackend),
+    "coreml": Maker(coreml_problem, CoreMlBackend),
+}
+"""Backends, those that `auto` prefers first. CoreML comes after the processor: it has not been measured on a Mac."""
 
 
 def choose(prefer: str | Backend = AUTO, makers: Mapping[str, Maker] = MAKERS) -> Backend:

@@ -11,7 +11,7 @@ from typing import Any
 from speakrs_stream.errors import BackendUnavailable, BundleCorrupt, MissingExtra, ModelError
 from speakrs_stream.inference.base import Array, LoadOptions, Role, TensorSpec
 
-CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+CPU, CUDA, COREML = "CPUExecutionProvider", "CUDAExecutionProvider", "CoreMLExecutionProvider"
 DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}
 ERRORS_ONLY = 3
 """ONNX Runtime's log severity: errors, which are raised anyway, and nothing below."""
@@ -127,6 +127,37 @@ class CudaBackend(OnnxBackend):
     def providers(self, role: Role) -> Sequence[Any]:
         """CUDA with fixed choices, then the processor for what CUDA cannot do."""
         return [(CUDA, cuda_options(role)), CPU]
+
+
+class CoreMlBackend(OnnxBackend):
+    """ONNX Runtime's CoreML provider on a Mac; made only where it is there. In float32 throughout."""
+
+    def __init__(self) -> None:
+        problem = coreml_problem()
+        if problem:
+            raise BackendUnavailable(f"coreml: {problem}")
+        super().__init__("coreml", f"ONNX Runtime {runtime().__version__} through CoreML")
+
+    def providers(self, role: Role) -> Sequence[Any]:
+        """CoreML without its neural engine, which would compute in float16, then the processor."""
+        return [(COREML, coreml_options()), CPU]
+
+
+def coreml_options() -> dict[str, str]:
+    """Options of the CoreML provider: float32 only, since float16 embeddings do not tell speakers apart."""
+    return {"ModelFormat": "MLProgram", "MLComputeUnits": "CPUAndGPU", "AllowLowPrecisionAccumulationOnGPU": "0"}
+
+
+def coreml_problem() -> str | None:
+    """Why CoreML cannot be used, with what to do; None where the runtime has it."""
+    install = "on a Mac run: pip install 'speakrs-stream[coreml]'; elsewhere use --backend cpu"
+    try:
+        ort = runtime()
+    except MissingExtra:
+        return f"ONNX Runtime is not installed; {install}"
+    if COREML not in ort.get_available_providers():
+        return f"the installed onnxruntime {ort.__version__} has no CoreML; {install}"
+    return None
 
 
 def cuda_options(role: Role) -> dict[str, str]:

@@ -59,7 +59,7 @@ def test_a_named_backend_is_taken_or_refused() -> None:
 
 @pytest.mark.parametrize("name", ["gpu", "", "CPU", "coreml-fast"])
 def test_an_unknown_name_lists_those_there_are(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"unknown backend '{name}'; there are auto, cpu, cuda"):
+    with pytest.raises(ConfigError, match=f"unknown backend '{name}'; there are auto, coreml, cpu, cuda"):
         choose(name)
 
 
@@ -79,5 +79,5 @@ def test_here() -> None:
     """Whatever is installed: `auto` takes the first of the survey that works."""
     usable = [entry.name for entry in survey() if entry.available]
     assert choose().name == usable[0]
-    assert set(MAKERS) == {"cpu", "cuda"}
+    assert set(MAKERS) == {"cpu", "cuda", "coreml"}
     assert "core" in processor()

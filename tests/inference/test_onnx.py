@@ -16,8 +16,11 @@ from speakrs_stream.errors import BackendUnavailable, BundleCorrupt, ModelError
 from speakrs_stream.inference.base import LoadOptions, TensorSpec
 from speakrs_stream.inference.onnx import (
     PROBE,
+    CoreMlBackend,
     CudaBackend,
     OnnxBackend,
+    coreml_options,
+    coreml_problem,
     cuda_options,
     cuda_problem,
     open_session,
@@ -141,3 +144,26 @@ def test_cuda_agrees_with_the_processor(tmp_path: Path) -> None:
     here = OnnxBackend().load(tmp_path / "s.onnx", "segmentation", OPTIONS).run(feeds)["output"]
     there = CudaBackend().load(tmp_path / "s.onnx", "segmentation", OPTIONS).run(feeds)["output"]
     np.testing.assert_allclose(there, here, atol=1e-3)
+
+
+def test_coreml_computes_in_float32() -> None:
+    options = coreml_options()
+    assert options["MLComputeUnits"] == "CPUAndGPU"
+    assert options["AllowLowPrecisionAccumulationOnGPU"] == "0"
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="a Mac has CoreML")
+def test_coreml_says_what_is_missing() -> None:
+    problem = coreml_problem()
+    assert problem is not None and "has no CoreML; on a Mac run: pip install" in problem
+    with pytest.raises(BackendUnavailable, match=r"coreml: .*--backend cpu"):
+        CoreMlBackend()
+
+
+@pytest.mark.coreml
+def test_coreml_agrees_with_the_processor(tmp_path: Path) -> None:
+    onnx.save(small.head(), tmp_path / "head.onnx")
+    inputs = {"statistics": np.ones((3, 12), np.float32)}
+    ours = CoreMlBackend().load(tmp_path / "head.onnx", "head", OPTIONS).run(inputs)["embedding"]
+    theirs = OnnxBackend().load(tmp_path / "head.onnx", "head", OPTIONS).run(inputs)["embedding"]
+    np.testing.assert_allclose(ours, theirs, atol=1e-3)

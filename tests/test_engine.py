@@ -1,0 +1,112 @@
+"""The engine: settings, what it refuses, and results that do not depend on how sound is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from speakrs_stream.core.config import ClusteringConfig, PipelineConfig
+from speakrs_stream.diarization import Diarization
+from speakrs_stream.engine import Engine, Progress, name_of, pipeline_config
+from speakrs_stream.errors import BadFormat, Cancelled, ConfigError, SnapshotMismatch
+from speakrs_stream.models.resolve import resolve
+
+MEETING = Path(__file__).resolve().parent.parent / "speakrs_stream" / "demo" / "meeting.flac"
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture(scope="module")
+def speech() -> np.ndarray:
+    samples, rate = soundfile.read(MEETING, dtype="float32", frames=25 * 16_000)
+    assert rate == 16_000
+    return np.asarray(samples)
+
+
+@pytest.fixture(scope="module")
+def found(engine: Engine, speech: np.ndarray) -> Diarization:
+    return engine.diarize(speech, sample_rate=16_000)
+
+
+def test_a_recording_has_turns_of_several_people(found: Diarization) -> None:
+    assert found.samples == 25 * 16_000
+    assert len(found.speakers) >= 2 and found.turns
+    assert found.labels == tuple(f"SPEAKER_{n:02d}" for n in range(len(found.speakers)))
+    assert all(turn.span.end <= found.samples for turn in found.turns)
+    assert found.bundle == "embedded"
+
+
+def test_kind_of_numbers_and_channels_do_not_matter(engine: Engine, speech: np.ndarray, found: Diarization) -> None:
+    exact = np.round(speech * 32768).astype(np.int16)
+    again = engine.diarize(np.stack([exact, exact], axis=1), sample_rate=16_000)
+    assert again.turns == engine.diarize(exact, sample_rate=16_000).turns
+    assert len(again.speakers) == len(found.speakers)
+
+
+def test_progress_and_cancelling(engine: Engine, speech: np.ndarray) -> None:
+    seen: list[Progress] = []
+    engine.diarize(speech, sample_rate=16_000, hook=seen.append)
+    assert [entry.stage for entry in seen] == ["inference", "clustering"]
+    assert seen[-1].completed == len(speech)
+    with pytest.raises(Cancelled):
+        engine.diarize(speech, sample_rate=16_000, cancel=lambda: True)
+
+
+def test_a_number_of_speakers_is_obeyed(engine: Engine, speech: np.ndarray) -> None:
+    assert len(engine.diarize(speech, sample_rate=16_000, num_speakers=1).speakers) == 1
+    with pytest.raises(ConfigError, match="not both"):
+        engine.diarize(speech, sample_rate=16_000, num_speakers=2, max_speakers=3)
+
+
+@pytest.mark.parametrize("length", [0, 1, 800, 16_000])
+def test_short_and_silent_recordings_have_no_turns(engine: Engine, length: int) -> None:
+    found = engine.diarize(np.zeros(length, np.float32), sample_rate=16_000)
+    assert (found.turns, found.exclusive, found.samples) == ((), (), length)
+
+
+def test_refuses_what_cannot_be_meant(engine: Engine, speech: np.ndarray) -> None:
+    with pytest.raises(BadFormat, match="needs its sample_rate"):
+        engine.diarize(speech)
+    with pytest.raises(ConfigError, match="its own sample rate"):
+        engine.diarize(MEETING, sample_rate=16_000)
+    with pytest.raises(ConfigError, match="multiple of"):
+        Engine(step=0.01)
+    with pytest.raises(ConfigError, match="whole number of samples"):
+        Engine(step=-1)
+
+
+def test_settings_come_from_the_caller_then_from_the_bundle() -> None:
+    bundle = resolve("embedded")
+    own = pipeline_config(bundle, None, None)
+    assert own.clustering == ClusteringConfig.from_mapping(bundle.clustering)
+    assert own.step == bundle.default_step
+    assert pipeline_config(bundle, PipelineConfig(parity=True), 2.0) == PipelineConfig(parity=True, step=32_000)
+
+
+def test_a_voice_is_an_embedding(engine: Engine, speech: np.ndarray) -> None:
+    voice = engine.voice(speech, sample_rate=16_000)
+    assert voice.shape == (engine.bundle.embedding.dimension,) and np.isfinite(voice).all()
+    with pytest.raises(BadFormat, match="too little clear speech"):
+        engine.voice(np.zeros(16_000, np.float32), sample_rate=16_000)
+
+
+def test_a_stream_ends_with_the_same_turns(engine: Engine, speech: np.ndarray, found: Diarization) -> None:
+    stream = engine.stream(max_delay=5, recluster=4)
+    for start in range(0, len(speech), 7_777):
+        stream.push(speech[start : start + 7_777])
+    saved = stream.snapshot()
+    assert stream.finish().turns == found.turns
+    assert engine.restore(saved, max_delay=5, recluster=4).finish().turns == found.turns
+    with pytest.raises(SnapshotMismatch):
+        engine.restore(saved)
+
+
+def test_what_a_recording_is_called() -> None:
+    assert name_of("calls/monday.wav") == "monday"
+    assert name_of(np.zeros(3)) == "recording"
