@@ -89,6 +89,17 @@ def test_silence_is_the_floor() -> None:
     assert (fbank(np.zeros(FRAME, np.float32)) == np.float32(np.log(np.float32(FLOOR)))).all()
 
 
+@pytest.mark.parametrize("heard", [0, 1, 159, 160, 161, 5_000, 39_999])
+def test_padding_has_the_same_bits_as_silence_between_sounds(heard: int) -> None:
+    """Nothing is computed for it; a last sample that is not 0 makes it an ordinary pause."""
+    padded = np.zeros(40_000, np.float32)
+    padded[:heard] = np.random.default_rng(heard).standard_normal(heard) / 10
+    pause = padded.copy()
+    pause[-1] = 0.5
+    untouched = fbank_count(len(pause) - 1) - 3
+    np.testing.assert_array_equal(fbank(padded)[:untouched], fbank(pause)[:untouched])
+
+
 @pytest.mark.parametrize(("samples", "frames"), [(0, 0), (399, 0), (400, 1), (559, 1), (560, 2), (160_000, 998)])
 def test_frame_counts(samples: int, frames: int) -> None:
     assert fbank_count(samples) == frames

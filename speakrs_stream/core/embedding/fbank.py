@@ -68,13 +68,23 @@ def fbank(samples: F32, first: int = 0) -> F32:
     """
     count = fbank_count(len(samples))
     out = np.empty((count, MELS), np.float32)
+    heard = min(count, _last_sound(samples) // HOP + 1)
+    out[heard:] = np.log(np.float32(FLOOR))  # padding takes no time
     start = 0
-    while start < count:
+    while start < heard:
         place = (first + start) % ROWS
-        end = min(start + BATCH - place, count)
+        end = min(start + BATCH - place, heard)
         out[start:end] = _log_mel(samples[start * HOP : (end - 1) * HOP + FRAME], place)
         start = end
     return out
+
+
+def _last_sound(samples: F32) -> int:
+    """Index of the last sample that is not 0; -1 where there is none."""
+    if not len(samples) or samples[-1]:
+        return len(samples) - 1
+    sound = np.flatnonzero(samples)
+    return int(sound[-1]) if len(sound) else -1
 
 
 def _log_mel(samples: F32, place: int) -> F32:
