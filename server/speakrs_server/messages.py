@@ -421,9 +421,11 @@ class SessionFinalizing(_Message, frozen=True, kw_only=True, tag="session.finali
 
 
 class SessionFinal(_Message, frozen=True, kw_only=True, tag="session.final"):
-    """The end. `rttm` is the final result where it is short; `live_to_final` says which live speaker is which."""
+    """The end. `samples`: audio received, at the client's rate. `rttm` is the final result where it is short;
+    `live_to_final` says which live speaker is which."""
 
     seq: Seq
+    samples: Samples
     audio_ms: Ms
     speakers: tuple[Airtime, ...]
     live_to_final: dict[str, str]

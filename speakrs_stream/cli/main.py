@@ -22,6 +22,8 @@ COMMANDS = {
     "words": "Give a transcript's words their speakers.",
     "airtime": "Print who spoke how long.",
     "plot": "Draw who spoke when, as SVG or PNG.",
+    "serve": "Serve live diarization over WebSocket.",
+    "sessions": "List, show, export and delete what a server has kept.",
     "models": "List, download and check model bundles.",
     "doctor": "Say what is installed, what would be used and what is missing.",
     "demo": "Diarize a bundled recording, or yours, and show everything.",

@@ -1,0 +1,79 @@
+"""`speakrs-stream serve`: live captions for many clients over WebSocket."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from speakrs_stream.cli.options import debug_option
+from speakrs_stream.cli.shell import tell
+from speakrs_stream.errors import ConfigError, MissingExtra
+
+if TYPE_CHECKING:
+    from speakrs_server.settings import Settings
+
+
+def server_settings(config: str | None, flags: dict[str, Any]) -> Settings:
+    """Settings from flags, environment and file; MissingExtra where the server is not installed."""
+    try:
+        import msgspec  # noqa: F401 - asked for by name, so that its absence is said in our words
+        import websockets  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra(error.name or "websockets", "server", "the server") from error
+    from speakrs_server.settings import load
+
+    return load(flags=flags, environment=os.environ, file=Path(config) if config else None)
+
+
+def pairs(values: tuple[str, ...]) -> dict[str, str]:
+    """`name=value`, one by one."""
+    found = {}
+    for value in values:
+        name, sign, rest = value.partition("=")
+        if not sign:
+            raise ConfigError(f"--set takes NAME=VALUE, got {value!r}")
+        found[name.strip()] = rest.strip()
+    return found
+
+
+@click.command()
+@click.option("--config", metavar="FILE", help="Read settings from this TOML file.")
+@click.option("--host", metavar="ADDRESS", help="Address to listen on; other than loopback needs tokens.")
+@click.option("--port", type=int, metavar="PORT", help="Port to listen on; 0 takes a free one.")
+@click.option("--data", "data_dir", metavar="FOLDER", help="Where the journal and the results are kept.")
+@click.option("--bundle", metavar="NAME|FOLDER", help="Model bundle.")
+@click.option("--backend", metavar="NAME", help="Runtime and device.")
+@click.option("--set", "more", multiple=True, metavar="NAME=VALUE", help="Any other setting.")
+@click.option("--check", is_flag=True, help="Only say whether the settings can be used.")
+@click.option("--print-config", is_flag=True, help="Only print the settings in force, as TOML.")
+@debug_option
+def serve(config: str | None, more: tuple[str, ...], check: bool, print_config: bool, **flags: Any) -> int:
+    """Serve live diarization over WebSocket until SIGTERM or Ctrl-C.
+
+    What every setting means is in docs/serving.md, how to talk to the server in docs/protocol.md.
+    """
+    settings = server_settings(
+        config, pairs(more) | {name: value for name, value in flags.items() if value is not None}
+    )
+    if print_config:
+        from speakrs_server.settings import as_toml
+
+        click.echo(as_toml(settings), nl=False)
+        return 0
+    from speakrs_server import serving
+    from speakrs_server.app import read_authenticator
+
+    if check:
+        read_authenticator(settings)
+        serving.tls_context(settings)
+        tell("the settings can be used")
+        return 0
+    scheme = "wss" if settings.tls_cert else "ws"
+
+    def announce(port: int) -> None:
+        tell(f"listening on {scheme}://{settings.host}:{port}/v1/stream; Ctrl-C stops")
+
+    return serving.run(settings, announce, serving.open_engine)

@@ -1,0 +1,31 @@
+"""`speakrs-stream serve`, as far as it does not listen; that it does is in tests/server/test_serving.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from speakrs_server.settings import load
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Outcome
+
+    Run = Callable[..., Outcome]
+
+
+def test_settings_are_printed_and_read_back(speakrs: Run, tmp_path: Path) -> None:
+    done = speakrs("serve", "--print-config", "--port", "9", "--set", "idle_s=7", "--data", "here")
+    file = tmp_path / "server.toml"
+    file.write_text(done.out, encoding="utf-8")
+    found = load(file=file)
+    assert (found.port, found.idle_s, found.data_dir) == (9, 7.0, "here")
+    again = speakrs("serve", "--print-config", "--config", str(file))
+    assert again.out == done.out
+
+
+def test_checking(speakrs: Run, tmp_path: Path) -> None:
+    assert speakrs("serve", "--check").status == 0
+    for wrong in (["--set", "x"], ["--set", "nix=1"], ["--host", "0.0.0.0"], ["--set", "tokens_file=/absent"]):
+        done = speakrs("serve", "--check", *wrong)
+        assert done.status == 1 and done.err.count("\n") == 1

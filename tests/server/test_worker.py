@@ -1,0 +1,109 @@
+"""The thread: what it is given in any order of time leads to the same, fairly, and faults stay where they are."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speakrs_server import messages
+from speakrs_server.unit import Unit
+from speakrs_server.worker import Figures, Finish, Mark, Order, Report, Sound, Worker, runner_of
+from speakrs_stream.core.events import SpeakerNamed
+from speakrs_stream.core.jobs import Job
+from tests.server.rig import engine, talk
+from tests.server.test_unit import ended, fed, recipe
+
+
+class Told:
+    """Remembers reports; can be waited on."""
+
+    def __init__(self, sessions: int) -> None:
+        self.reports: list[Report] = []
+        self.over = threading.Semaphore(0)
+        self.sessions = sessions
+
+    def __call__(self, report: Report) -> None:
+        self.reports.append(report)
+        if report.finished or report.fault:
+            self.over.release()
+
+    def wait(self) -> None:
+        for _ in range(self.sessions):
+            assert self.over.acquire(timeout=30)
+
+    def of(self, session: str) -> list[Any]:
+        return [event for report in self.reports if report.session == session for event in report.events]
+
+
+def test_sessions_are_heard_as_if_each_were_alone() -> None:
+    data = talk()
+    alone = Unit(recipe())
+    expected = [*fed(alone, data, 0, 1600), *ended(alone)]
+    told = Told(4)
+    sizes: list[int] = []
+    worker = Worker(runner_of(engine().networks), told, observe=lambda model, size, seconds: sizes.append(size))
+    for name in "abcd":
+        worker.host(name, Unit(recipe()))
+    for at in range(0, len(data) // 2, 8000):
+        for name in "abcd":
+            worker.give(name, Sound(data[2 * at : 2 * (at + 8000)], at))
+    for name in "abcd":
+        worker.give(name, Finish())
+    told.wait()
+    worker.stop()
+    for name in "abcd":
+        assert told.of(name) == expected
+    assert max(sizes) > 1, "questions of several sessions were run together"
+    assert worker.figures.audio_s > 60 and worker.figures.rtf > 0 and worker.figures.capacity() < float("inf")
+
+
+def test_commands_wait_for_the_audio_before_them() -> None:
+    told = Told(1)
+    worker = Worker(runner_of(engine().networks), told)
+    worker.host("a", Unit(recipe()))
+    worker.give("a", Sound(talk(), 0))
+    worker.give("a", Order(messages.SpeakerRename(speaker="S2", name="Bob")))
+    worker.give("a", Order(messages.SpeakerRename(speaker="S7", name="Eve")))
+    worker.give("a", Mark("here"))
+    worker.give("a", Finish())
+    worker.give("nobody", Finish())
+    told.wait()
+    worker.stop()
+    assert SpeakerNamed(2, "Bob") in told.of("a")
+    assert [report.refused[1] for report in told.reports if report.refused] == ["there is no speaker 7 in this stream"]
+    marks = [report.mark for report in told.reports if report.mark]
+    assert len(marks) == 1 and marks[0][0] == "here"
+    assert Unit.restore(marks[0][1], recipe()).position == len(talk()) // 2
+
+
+def test_a_fault_stays_where_it_is() -> None:
+    real = runner_of(engine().networks)
+
+    def runner(jobs: list[Job]) -> NDArray[Any]:
+        if any(np.abs(job.inputs.get("samples", np.zeros(1))).max() > 0.9 for job in jobs):
+            raise RuntimeError("made up")
+        return real(jobs)
+
+    told = Told(3)
+    worker = Worker(runner, told)
+    for name in ("good", "bad", "noise"):
+        worker.host(name, Unit(recipe(encoding="pcm_f32le") if name == "noise" else recipe()))
+    worker.give("noise", Sound(b"\0\0\xc0\x7f" * 200_000, 0))
+    worker.give("bad", Sound(b"\xff\x7f" * 48_000, 0))
+    worker.give("good", Sound(talk(), 0))
+    worker.give("good", Finish())
+    told.wait()
+    worker.give("good", Sound(b"", 0))
+    worker.drop("good")
+    worker.stop()
+    faults = {report.session: report.fault[0] for report in told.reports if report.fault}
+    assert faults == {"bad": "engine_failed", "noise": "bad_audio"}
+    assert any(report.finished for report in told.reports if report.session == "good")
+    assert worker.figures.faults == 2
+
+
+def test_figures_before_anything_is_known() -> None:
+    assert Figures().capacity() == float("inf") and Figures(audio_s=100, busy_s=10).capacity(0.8) == 8.0
