@@ -46,7 +46,7 @@ def drawn(seed: int) -> tuple[NDArray[np.float32], int, np.random.Generator]:
     """A recording of an awkward length, with its rate."""
     generator = np.random.default_rng((seed, 3))
     rate = int(generator.choice([8_000, 16_000, 16_000, 16_000, 44_100, 48_000]))
-    seconds = float(generator.choice([0.0, 0.05, 0.7, 3.0, 10.0, generator.uniform(1, 10), generator.uniform(10, 22)]))
+    seconds = float(generator.choice([0.0, 0.05, 0.7, 3.0, 10.0, generator.uniform(1, 10), generator.uniform(10, 20)]))
     conversation = chatter(generator, seconds, int(generator.integers(1, 5)))
     return coded(conversation, rate, round(seconds * rate)), rate, generator
 
@@ -54,7 +54,7 @@ def drawn(seed: int) -> tuple[NDArray[np.float32], int, np.random.Generator]:
 @pytest.mark.parametrize("seed", range(200))
 def test_the_end_is_what_diarize_finds(seed: int) -> None:
     samples, rate, generator = drawn(seed)
-    step = int(generator.choice([SAMPLE_RATE, 2 * SAMPLE_RATE, 2 * SAMPLE_RATE, 48_640]))
+    step = int(generator.choice([SAMPLE_RATE, 2 * SAMPLE_RATE, 48_640, 5 * SAMPLE_RATE]))
     engine = coded_engine(str(generator.choice(["split", "split", "multimask", "padded"])), step)
     stream = engine.stream(sample_rate=rate, live=SETTINGS)
     events, at, heard = [], 0, np.zeros(0, np.float32)

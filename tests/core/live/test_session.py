@@ -119,11 +119,11 @@ def test_neither_pieces_nor_the_order_of_answers_change_anything(seed: int) -> N
 def test_a_stream_goes_on_after_a_restore_at_any_moment() -> None:
     restores = 0
     for seed in SEEDS:
-        player = Player(case(seed), seed + STREAMS, restores=0.25)
+        player = Player(case(seed), seed + STREAMS, restores=0.04)
         player.play()
         same_end(player, run(seed))
         restores += player.restores
-    assert restores > 3 * STREAMS
+    assert restores > STREAMS
 
 
 # -- folding -------------------------------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ def test_what_is_final_never_overlaps_itself(seed: int) -> None:
 
 def commanded(seed: int, restores: bool) -> tuple[list[list[Event]], LiveSession]:
     """A stream in which the user says something, sensible or not, about every other second."""
-    drawn = case(seed, shortest=8.0)
+    drawn = case(seed, shortest=8.0, longest=20.0)
     generator = np.random.default_rng((seed, 6))
     session, groups = drawn.open(), []
     audio = drawn.script.audio
@@ -241,7 +241,7 @@ def command(session: LiveSession, drawn: Case, generator: np.random.Generator) -
         return []
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(40))
 def test_whatever_the_user_says_the_promises_hold(seed: int) -> None:
     groups, session = commanded(seed, restores=False)
     events = flat(groups)
