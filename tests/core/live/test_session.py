@@ -119,7 +119,7 @@ def test_neither_pieces_nor_the_order_of_answers_change_anything(seed: int) -> N
 def test_a_stream_goes_on_after_a_restore_at_any_moment() -> None:
     restores = 0
     for seed in SEEDS:
-        player = Player(case(seed), seed + STREAMS, restores=0.04)
+        player = Player(case(seed), seed + STREAMS, restores=0.05)
         player.play()
         same_end(player, run(seed))
         restores += player.restores
