@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,9 @@ if TYPE_CHECKING:
 
 def server_settings(config: str | None, flags: dict[str, Any]) -> Settings:
     """Settings from flags, environment and file; MissingExtra where the server is not installed."""
-    try:
-        import msgspec  # noqa: F401 - asked for by name, so that its absence is said in our words
-        import websockets  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra(error.name or "websockets", "server", "the server") from error
+    for package in ("websockets", "anyio", "msgspec", "structlog", "prometheus_client"):
+        if find_spec(package) is None:
+            raise MissingExtra(package, "server", "the server")
     from speakrs_server.settings import load
 
     return load(flags=flags, environment=os.environ, file=Path(config) if config else None)

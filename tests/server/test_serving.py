@@ -17,7 +17,7 @@ import anyio
 import numpy as np
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from speakrs_server.app import Server
 from speakrs_server.serving import golden, reload, running, tls_context
@@ -79,8 +79,9 @@ class Process:
 class Caller:
     """A client that comes back until its session is over; forgets audio only once it is durable."""
 
-    def __init__(self, port: int, data: bytes) -> None:
-        self.port, self.data = port, data
+    def __init__(self, port: int, data: bytes, pace: float = 0.01) -> None:
+        """pace: seconds between frames of a tenth of a second"""
+        self.port, self.data, self.pace = port, data, pace
         self.session = self.token = ""
         self.heard: list[dict[str, Any]] = []
         self.resumes: list[float] = []
@@ -91,7 +92,7 @@ class Caller:
         while not (self.heard and self.heard[-1]["type"] == "session.final"):
             try:
                 await self._once()
-            except* (OSError, ConnectionClosed, TimeoutError, EOFError):
+            except* (OSError, ConnectionClosed, InvalidHandshake, TimeoutError, EOFError):
                 await anyio.sleep(0.05)
 
     async def _once(self) -> None:
@@ -133,20 +134,20 @@ class Caller:
         try:
             while at < total:
                 at = await client.audio(self.data[: 2 * min(at + 1600, total)], at)
-                await anyio.sleep(0.01)  # ten times real time
+                await anyio.sleep(self.pace)
             await client.say("session.end", last_sample=total)
         except ConnectionClosed:
             return
 
 
-async def killed(folder: Path, data: bytes, *, mode: str, callers: int, kills: int, pause: float) -> None:
+async def killed(folder: Path, data: bytes, *, mode: str, callers: int, kills: int, pause: float, pace: float) -> None:
     """Several callers, a server that is killed again and again, and what must hold afterwards."""
     (folder / "x").mkdir()
     process = await anyio.to_thread.run_sync(Process, folder / "x", mode)
     alone = Caller(process.port, data)
     await alone.run()
     undisturbed = alone.heard[-1]
-    everybody = [Caller(process.port, data) for _ in range(callers)]
+    everybody = [Caller(process.port, data, pace) for _ in range(callers)]
     chance = random.Random(5)
     done = 0
     async with anyio.create_task_group() as tasks:
@@ -169,7 +170,7 @@ async def killed(folder: Path, data: bytes, *, mode: str, callers: int, kills: i
 
 
 async def test_a_killed_server_loses_nothing(tmp_path: Path) -> None:
-    await killed(tmp_path, talk(), mode="fake", callers=2, kills=3, pause=1.0)
+    await killed(tmp_path, talk(), mode="fake", callers=2, kills=3, pause=1.0, pace=0.01)
 
 
 @pytest.mark.slow
@@ -177,9 +178,9 @@ async def test_a_killed_server_loses_nothing(tmp_path: Path) -> None:
 async def test_fifty_kills_with_the_real_networks(tmp_path: Path) -> None:
     import soundfile
 
-    sound, rate = soundfile.read(ROOT / "speakrs_stream" / "demo" / "meeting.flac", dtype="int16", frames=60 * 16_000)
+    sound, rate = soundfile.read(ROOT / "speakrs_stream" / "demo" / "meeting.flac", dtype="int16", frames=75 * 16_000)
     assert rate == 16_000
-    await killed(tmp_path, sound.tobytes(), mode="real", callers=4, kills=50, pause=4.0)
+    await killed(tmp_path, sound.tobytes(), mode="real", callers=4, kills=50, pause=1.5, pace=0.1)
 
 
 async def test_told_to_stop_it_stops_and_the_next_goes_on(tmp_path: Path) -> None:
