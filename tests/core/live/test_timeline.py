@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from speakrs_stream.core.aggregation import UNASSIGNED
+from speakrs_stream.core.arrays import U8
+from speakrs_stream.core.embedding.pooling import clean_frames
+from speakrs_stream.core.grid import FRAMES_PER_WINDOW, WINDOW
+from speakrs_stream.core.live.timeline import Placed, Shown, preview_counts, show, window_frames
+
+LENGTH = 60
+
+
+def activity(generator: np.random.Generator, frames: int) -> U8:
+    """At most two of three at once, in stretches."""
+    out = np.repeat(generator.integers(0, 2, (frames // 5 + 1, 3)), 5, axis=0)[:frames].astype(np.uint8)
+    out[out.sum(axis=1) > 2, 2] = 0
+    return out
+
+
+def drawn(seed: int) -> tuple[list[Placed], U8, int, Shown]:
+    """Windows on frames 0 to 59, some with two local speakers of one number, and what was shown before."""
+    generator = np.random.default_rng(seed)
+    windows = []
+    for window in range(int(generator.integers(0, 7))):
+        start = int(generator.integers(0, 45))
+        numbers = generator.choice([UNASSIGNED, 1, 2, 3, 7], 3)
+        windows.append(Placed(window, start, activity(generator, int(generator.integers(1, 16))), numbers))
+    start = int(generator.integers(0, 30))
+    counts = generator.integers(0, 4, int(generator.integers(0, LENGTH - start))).astype(np.uint8)
+    low = int(generator.integers(0, 40))
+    numbers = np.sort(generator.choice([1, 2, 3, 5], int(generator.integers(0, 4)), replace=False))
+    before = generator.integers(0, 2, (int(generator.integers(0, 20)), len(numbers))).astype(np.uint8)
+    return windows, counts, start, Shown(low, before, numbers)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_a_frame_shows_those_with_most_votes_and_of_equals_who_was_shown(seed: int) -> None:
+    windows, counts, start, before = drawn(seed)
+    shown = show(windows, counts, start, before)
+    assert (shown.start, shown.end) == (start, start + len(counts))
+    numbers = shown.numbers.tolist()
+    assert numbers == sorted({int(n) for placed in windows for n in placed.numbers if n > 0})
+    for row, count in enumerate(counts.tolist()):
+        frame = start + row
+        votes: dict[int, Fraction] = {}
+        for placed in windows:
+            if placed.start <= frame < placed.start + len(placed.activations):
+                heard = placed.activations[frame - placed.start]
+                for number in {int(n) for n, active in zip(placed.numbers, heard, strict=True) if active and n > 0}:
+                    votes[number] = votes.get(number, Fraction(0)) + 1
+        if before.start <= frame < before.end:
+            for number, on in zip(before.numbers.tolist(), before.matrix[frame - before.start], strict=True):
+                if on and number in votes:
+                    votes[number] += Fraction(1, 2)
+        best = sorted(votes, key=lambda number: (-votes[number], number))[:count]
+        assert {number for number, on in zip(numbers, shown.matrix[row], strict=True) if on} == set(best)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_shares_are_those_of_the_speech_on_which_a_number_is_shown(seed: int) -> None:
+    windows, counts, start, before = drawn(seed)
+    shown = show(windows, counts, start, before)
+    for placed in windows:
+        shares = shown.shares(placed)
+        assert set(shares) <= set(shown.numbers.tolist())
+        for column, number in enumerate(shown.numbers.tolist()):
+            for local in range(3):
+                frames = placed.start + np.flatnonzero(placed.activations[:, local])
+                here = [f for f in frames if shown.start <= f < shown.end and shown.matrix[f - shown.start, column]]
+                found = shares[number][local] if shares else 0.0
+                assert found == pytest.approx(len(here) / max(len(frames), 1))
+
+
+def test_a_window_counts_its_speech() -> None:
+    frames = activity(np.random.default_rng(0), 40)
+    placed = Placed(0, 0, frames)
+    assert placed.numbers.tolist() == [UNASSIGNED] * 3
+    assert placed.active.tolist() == frames.sum(axis=0).tolist()
+    assert placed.clean.tolist() == clean_frames(frames).tolist()
+    np.testing.assert_array_equal(placed.rows, frames.T)
+
+
+def test_nothing_shows_nothing() -> None:
+    nothing = show([], np.zeros(0, np.uint8), 5, Shown.nothing())
+    assert nothing.matrix.shape == (0, 0) and nothing.end == 5
+    silence = show([], np.full(4, 2, np.uint8), 5, Shown.nothing(3))
+    assert silence.matrix.shape == (4, 0)
+    assert silence.shares(Placed(0, 0, np.ones((9, 3), np.uint8))) == {}
+
+
+def test_windows_lie_on_the_nearest_frames() -> None:
+    for step in (15_360, 16_000, 32_000):
+        for window in range(50):
+            start, end = window_frames(window, step)
+            assert abs(start * 270 - window * step) <= 135 and end - start == FRAMES_PER_WINDOW
+    assert window_frames(1, WINDOW)[0] == round(Fraction(WINDOW, 270))
+
+
+def test_counts_of_a_lone_window_are_its_own() -> None:
+    frames = activity(np.random.default_rng(1), 30)
+    assert preview_counts(frames).tolist() == frames.sum(axis=1).tolist()
+    assert preview_counts(frames).dtype == np.uint8
