@@ -190,8 +190,6 @@ class Settings:
 
 MAY_BE_ZERO = ("commit_interval_ms", "disk_reserve_mb")
 """Settings that may be 0."""
-RELOADED = ("tokens_file", "jwt_secret_file", "jwt_public_key_file", "tls_cert", "tls_key")
-"""Settings whose files are read again on SIGHUP."""
 
 
 def is_loopback(host: str) -> bool:
