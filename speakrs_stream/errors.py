@@ -57,9 +57,7 @@ class WrongRate(AudioError):
     """Samples came at another rate than announced."""
 
     def __init__(self, *, got: int, want: int) -> None:
-        super().__init__(
-            f"audio is {got} Hz, this stream was opened at {want} Hz; resample it or open a new stream"
-        )
+        super().__init__(f"audio is {got} Hz, this stream was opened at {want} Hz; resample it or open a new stream")
         self.got = got
         self.want = want
 
