@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from speakrs_stream.core.clustering.ahc import exact
+from speakrs_stream.core.clustering.vbx import start_from, vbx
 from speakrs_stream.core.config import ClusteringConfig, SpeakerBounds
 from speakrs_stream.core.live.memory import Items
 from speakrs_stream.core.live.reclustering import means, recluster
@@ -46,6 +48,26 @@ def test_a_group_counts_as_many_items_as_it_stands_for() -> None:
     first = recluster(once, plda().phi, CONFIG, FREE)
     second = recluster(repeated, plda().phi, CONFIG, FREE)
     assert same_partition(np.repeat(first.labels, weights), second.labels)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_dropping_empty_clusters_early_changes_nothing(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    count = int(generator.integers(2, 90))
+    who, weights = generator.integers(0, 6, count), generator.integers(1, 9, count)
+    rows = items(who.tolist(), weights.tolist(), 0.9, seed)
+    plain = vbx(
+        rows.features,
+        plda().phi,
+        start_from(exact(rows.raw, CONFIG.threshold), CONFIG.init_smoothing),
+        Fa=CONFIG.Fa,
+        Fb=CONFIG.Fb,
+        max_iterations=CONFIG.max_iterations,
+        epsilon=CONFIG.epsilon,
+        weights=rows.weight,
+    )
+    labels = plain.gamma[:, plain.pi > CONFIG.keep_prior].argmax(axis=1)
+    assert same_partition(recluster(rows, plda().phi, CONFIG, FREE).labels, labels)
 
 
 @pytest.mark.parametrize(("low", "high"), [(2, 2), (1, 3), (6, None), (4, 9)])
