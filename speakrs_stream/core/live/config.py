@@ -24,7 +24,7 @@ class LiveConfig:
     recent_items: int = 256
     """Embeddings kept one by one; older ones are gathered into weighted groups."""
 
-    group_items: int = 192
+    group_items: int = 128
     """Weighted groups kept at most."""
 
     stay: float = 0.15
