@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from speakrs_stream.core.grid import FRAMES_PER_WINDOW
 from speakrs_stream.core.live.config import LiveConfig
 from speakrs_stream.core.live.constraints import Constraints, separate, together
 from speakrs_stream.core.live.memory import Items, Memory
-from speakrs_stream.core.live.people import People, Person, likelihood_ratio, similarity, spread
+from speakrs_stream.core.live.people import LikelihoodRatio, People, Person, similarity, spread
 from speakrs_stream.core.live.reclustering import Clusters, means, recluster
 from speakrs_stream.core.live.reconciliation import Mapping, reconcile, weights_of
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS
@@ -76,6 +75,7 @@ class Identity:
         self._patience: dict[tuple[str, int, int], int] = {}
         self._last_recluster = 0
         self._due = False
+        self._ratio: LikelihoodRatio | None = None  # of those asked for last: they seldom change
 
     # -- windows ---------------------------------------------------------------------------------------------
 
@@ -91,7 +91,6 @@ class Identity:
         if not self.people.living() and good.any():
             first = int(np.argmax(np.where(good, heard.active, -1)))
             events += self._admit(heard.processed, heard.embeddings[first], features[first])
-        strange = self._stranger(features, trained)
         labels = self._left_over(heard, features, good, self.assign([heard])[0], events)
         if heard.window >= 0:
             for local in np.flatnonzero(trained):
@@ -99,7 +98,7 @@ class Identity:
                 key = LOCAL_SPEAKERS * heard.window + int(local)
                 self.memory.push(heard.embeddings[local], features[local], number, key)
         changed = bool(events) or told
-        if self._is_due(heard, strange) and len(self.memory):
+        if len(self.memory) and (self._is_due(heard) or self._stranger(heard, features, trained)):
             events += self._recluster(heard.processed)
             labels = self.assign([heard])[0]
             changed = True
@@ -123,9 +122,9 @@ class Identity:
         embeddings = np.concatenate([heard.embeddings for heard in windows])
         score = similarity(embeddings, every).reshape(len(windows), LOCAL_SPEAKERS, len(every))
         score = np.where(np.isfinite(score), score, 0.0) - TWICE * again
-        ends = [*firsts[1:].tolist(), len(every)]
-        column = {p.number: slice(first, end) for p, first, end in zip(people, firsts.tolist(), ends, strict=True)}
-        numbers = np.repeat([person.number for person in people], np.diff([*firsts, len(every)]))
+        ends = [*firsts[1:], len(every)]
+        column = {p.number: slice(first, end) for p, first, end in zip(people, firsts, ends, strict=True)}
+        numbers = np.array([number for number, at in column.items() for _ in range(at.stop - at.start)])
         banned = np.zeros(score.shape, np.bool_)
         for row, heard in enumerate(windows):
             for number, share in heard.shown.items():
@@ -151,9 +150,9 @@ class Identity:
 
     # -- newcomers -------------------------------------------------------------------------------------------
 
-    def _stranger(self, features: F64, trained: Array) -> bool:
+    def _stranger(self, heard: Heard, features: F64, trained: Array) -> bool:
         """Whether a voice with two clean seconds fits nobody known: a reason to cluster again at once."""
-        if not trained.any():
+        if heard.window < 0 or not trained.any():
             return False
         fit = self._fit(features[trained], self.people.living())
         return bool((fit.max(axis=1) < self.live.newcomer_score).any())
@@ -161,23 +160,26 @@ class Identity:
     def _fit(self, features: F64, people: list[Person]) -> F64:
         """Log-likelihood ratio of items (n, d) for each person, (n, P)."""
         every, firsts, _ = self._faces(people)
-        centres, weight = np.stack([face.features for face in every]), np.array([face.weight for face in every])
-        ratio = likelihood_ratio(features, centres, weight, self.plda.phi, self.within)
-        return np.asarray(np.maximum.reduceat(ratio, firsts, axis=1))
+        ratio = self._ratio
+        if ratio is None or ratio.people != every or ratio.within != self.within:
+            ratio = self._ratio = LikelihoodRatio(every, self.plda.phi, self.within)
+        return np.asarray(np.maximum.reduceat(ratio(features), firsts, axis=1))
 
-    def _faces(self, people: list[Person], doubled: Collection[int] = ()) -> tuple[list[Person], I64, Array]:
+    def _faces(self, people: list[Person], doubled: Collection[int] = ()) -> tuple[list[Person], list[int], Array]:
         """The voices of all people one after the other, where each one's begin, and which are there again.
 
         doubled: numbers with one voice that are there two times
         """
-        faces = [self.people.faces(person.number) for person in people]
-        again = [[False] * len(group) for group in faces]
-        for group, flags in zip(faces, again, strict=True):
-            if len(group) == 1 and group[0].number in doubled:
-                group.append(group[0])
-                flags.append(True)
-        firsts = np.cumsum([0, *map(len, faces[:-1])])
-        return [*chain.from_iterable(faces)], firsts, np.array([*chain.from_iterable(again)])
+        every: list[Person] = []
+        again: list[bool] = []
+        firsts = []
+        for person in people:
+            firsts.append(len(every))
+            faces = self.people.faces(person.number)
+            twice = len(faces) == 1 and person.number in doubled
+            every += [*faces, person] if twice else faces
+            again += [False] * len(faces) + [True] * twice
+        return every, firsts, np.array(again)
 
     def _left_over(self, heard: Heard, features: F64, good: Array, labels: I64, events: list[SpeakerEvent]) -> I64:
         """A local speaker beside all known ones is a new one, once it has said a second alone."""
@@ -219,12 +221,12 @@ class Identity:
 
     # -- re-clustering ---------------------------------------------------------------------------------------
 
-    def _is_due(self, heard: Heard, strange: bool) -> bool:
+    def _is_due(self, heard: Heard) -> bool:
         if heard.window < 0:
             return False
         since = heard.processed - self._last_recluster
         early = heard.processed <= self.live.early
-        return self._due or strange or early or since >= self.live.recluster
+        return self._due or early or since >= self.live.recluster
 
     def _recluster(self, processed: int) -> list[SpeakerEvent]:
         self._due = False

@@ -132,27 +132,30 @@ def similarity(embeddings: Array, people: list[Person]) -> F64:
     return np.asarray(unit(np.asarray(embeddings, np.float64)) @ prototypes.T)
 
 
-def likelihood_ratio(features: F64, mean: F64, weight: Array, phi: F64, within: float = 1.0) -> F64:
-    """Log-likelihood ratio of "this speaker" against "somebody else" for each pair.
+class LikelihoodRatio:
+    """Log-likelihood ratio of "this speaker" against "somebody else", made once for some people.
 
-    features: (n, d) items; mean: (p, d) and weight: (p,) what is known of each speaker; phi: (d,) between-class
-    variances; within: variance of items around their speaker. Returns (n, p). Ioffe, "Probabilistic linear
-    discriminant analysis", ECCV 2006: in units in which `within` is 1, a speaker's latent vector has posterior
-    precision 1/phi + w, so the next item is drawn from N(w mean / (1/phi + w), I + 1/(1/phi + w)), and that of an
-    unknown speaker from N(0, I + phi).
+    Ioffe, "Probabilistic linear discriminant analysis", ECCV 2006: in units in which `within` is 1, a speaker's latent
+    vector has posterior precision 1/phi + w, so the next item is drawn from N(w mean / (1/phi + w), I + 1/(1/phi + w)),
+    and that of an unknown speaker from N(0, I + phi).
     """
-    x, known_mean, between = features / np.sqrt(within), mean / np.sqrt(within), phi / within
-    w = np.clip(weight, 1.0, MOST_EVIDENCE)[:, None]
-    precision = 1.0 / between + w
-    expected, variance = w * known_mean / precision, 1.0 + 1.0 / precision
-    known = -0.5 * (
-        np.log(variance).sum(axis=1)[None]
-        + (x**2) @ (1.0 / variance).T
-        - 2.0 * x @ (expected / variance).T
-        + (expected**2 / variance).sum(axis=1)[None]
-    )
-    unknown = -0.5 * (np.log(1.0 + between).sum() + (x**2) @ (1.0 / (1.0 + between)))
-    return np.asarray(known - unknown[:, None])
+
+    def __init__(self, people: list[Person], phi: F64, within: float = 1.0) -> None:
+        """phi: (d,) between-class variances; within: variance of items around their speaker."""
+        self.people = people
+        self.within = within
+        mean = np.stack([person.features for person in people]) / np.sqrt(within)
+        w = np.clip([person.weight for person in people], 1.0, MOST_EVIDENCE)[:, None]
+        between = phi / within
+        precision = 1.0 / between + w
+        expected, variance = w * mean / precision, 1.0 + 1.0 / precision
+        self._square = ((1.0 / (1.0 + between) - 1.0 / variance) / (2 * within)).T
+        self._linear = (expected / variance / np.sqrt(within)).T
+        self._constant = 0.5 * (np.log(1.0 + between).sum() - (np.log(variance) + expected**2 / variance).sum(axis=1))
+
+    def __call__(self, features: F64) -> F64:
+        """Items (n, d) in PLDA space -> (n, people)."""
+        return np.asarray(self._constant + (features**2) @ self._square + features @ self._linear)
 
 
 EXPECTED_ITEMS = 10.0

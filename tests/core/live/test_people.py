@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from speakrs_stream.core.live.memory import Items
-from speakrs_stream.core.live.people import MOST_EVIDENCE, People, likelihood_ratio, similarity, spread
+from speakrs_stream.core.live.people import MOST_EVIDENCE, LikelihoodRatio, People, Person, similarity, spread
 
 
 def people(count: int) -> People:
@@ -106,7 +106,8 @@ def test_the_ratio_is_that_of_the_model(within: float, count: int) -> None:
     phi = np.array([9.0, 4.0, 0.5])
     said = generator.standard_normal((count, 3)) * np.sqrt(phi)
     new = generator.standard_normal((2, 3)) * np.sqrt(phi)
-    found = likelihood_ratio(new, said.mean(axis=0)[None], np.array([float(count)]), phi, within)
+    known_person = Person(1, 0, np.ones(1), said.mean(axis=0), float(count))
+    found = LikelihoodRatio([known_person], phi, within)(new)
     for row, x in enumerate(new):
         total = 0.0
         for axis, between in enumerate(phi):
@@ -120,10 +121,9 @@ def test_the_ratio_is_that_of_the_model(within: float, count: int) -> None:
 
 
 def test_evidence_is_counted_up_to_a_limit() -> None:
-    phi, x, mean = np.array([5.0, 2.0]), np.ones((1, 2)), np.ones((1, 2))
-    few, most, more = (likelihood_ratio(x, mean, np.array([w]), phi)[0, 0] for w in (1.0, MOST_EVIDENCE, 1_000.0))
-    assert few < most == more
-    assert likelihood_ratio(x, mean, np.array([0.0]), phi)[0, 0] == few
+    known = [Person(n, 0, np.ones(1), np.ones(2), w) for n, w in enumerate((0.0, 1.0, MOST_EVIDENCE, 1_000.0))]
+    [[none, few, most, more]] = LikelihoodRatio(known, np.array([5.0, 2.0]))(np.ones((1, 2))).tolist()
+    assert none == few < most == more
 
 
 def test_spread_is_found_and_drawn_towards_one() -> None:
