@@ -80,6 +80,7 @@ class Stream:
         self.comparison: Comparison | None = None
         """The final result against what was shown; None before `finish`."""
         self._engine = engine
+        self._owed: list[Event] = []  # events that nobody has been given yet
         self._input = source or LiveInput(sample_rate)
         self._session = session or LiveSession(config, live, engine.model)
         if bounds is not None:
@@ -94,17 +95,31 @@ class Stream:
         at: position of the first sample since the start, at the stream's rate: a gap becomes silence, what came
             before is dropped; None continues where the last piece ended
 
-        Raises AudioError (WrongRate, BadFormat) and SessionFinished; nothing is taken in then.
+        Raises AudioError (WrongRate, BadFormat) and SessionFinished; nothing is taken in then. Where a network fails
+        (ModelError) the sound is kept, and the next call asks again and returns the events of this one too.
         """
         return self._take(self._input.push(samples, sample_rate=sample_rate, at=at))
 
     def _take(self, samples: NDArray[np.float32]) -> list[Event]:
         # piece by piece: a long gap or a whole file must not ask for everything at once
-        events: list[Event] = []
         for start in range(0, max(len(samples), 1), PIECE):
-            events += self._session.push(samples[start : start + PIECE])
-            events.extend(answer(self._session, self._engine.networks))
+            self._session.push(samples[start : start + PIECE])
+            try:
+                self._answer()
+            except BaseException:
+                self._session.push(samples[start + PIECE :])
+                raise
+        events, self._owed = self._owed, []
         return events
+
+    def _answer(self) -> None:
+        """Answer all questions; the events they lead to are owed to the caller, also if a network fails meanwhile."""
+        try:
+            for event in answer(self._session, self._engine.networks):
+                self._owed.append(event)
+        except BaseException:
+            self._session.ask_again()
+            raise
 
     def finish(self) -> Diarization:
         """End the stream: the same turns that `diarize` finds in the same audio. `final_events` holds the last events.
@@ -113,15 +128,15 @@ class Stream:
         saved after its end and restored may be finished once more, for the same result.
 
         Raises SessionError when it was finished already, BadFormat when what was pushed turns out to be no sound.
+        Where a network fails (ModelError) it may be called again.
         """
         if self.comparison is not None:
             raise SessionError("this stream has been finished already")
-        events: list[Event] = []
         if not self._session.finished:
-            events += self._take(self._input.finish())
-            events += self._session.finish()
-        events.extend(answer(self._session, self._engine.networks))
-        self.final_events = tuple(events)
+            self._owed = self._take(self._input.finish())
+            self._owed += self._session.finish()
+        self._answer()
+        self.final_events, self._owed = tuple(self._owed), []
         result = self._engine.diarization(self._session.outcome(self._session.identity.bounds), self.uri)
         self.comparison = self._compare(result)
         names = self._names()

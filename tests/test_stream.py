@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,17 +17,21 @@ from speakrs_stream.core.grid import SAMPLE_RATE
 from speakrs_stream.core.live.comparison import differences, match
 from speakrs_stream.core.live.config import LiveConfig
 from speakrs_stream.core.reducer import StreamState, fold
+from speakrs_stream.engine import Engine
 from speakrs_stream.errors import (
     AudioError,
     BadFormat,
     ConfigError,
+    ModelError,
     SessionError,
     SessionFinished,
     SnapshotMismatch,
     WrongRate,
 )
+from speakrs_stream.inference.base import LoadOptions, Role
+from speakrs_stream.inference.fake import FakeNetwork, fake_bundle
 from speakrs_stream.stream import Stream, live_config
-from tests.live_conversations import chatter, coded, coded_engine, talks
+from tests.live_conversations import CodedBackend, chatter, coded, coded_engine, talks
 
 SETTINGS = LiveConfig(max_delay=3 * SAMPLE_RATE, recluster=2 * SAMPLE_RATE, early=8 * SAMPLE_RATE, recent_items=16)
 MEETING = talks("A 0.5-4, B 4.2-8, A 7-12, C 12.5-16, B 17-22")
@@ -120,6 +125,56 @@ def test_sound_that_is_refused_leaves_the_stream_as_it_was() -> None:
             stream.push(samples, **extra)
     assert stream.snapshot() == before
     assert stream.push(np.zeros(0)) == []
+
+
+class Faulty(CodedBackend):
+    """Fails in every third inference as long as it is told to."""
+
+    def __init__(self) -> None:
+        self.failing = False
+        self.calls = 0
+
+    def load(self, path: Path, role: Role, options: LoadOptions) -> FakeNetwork:
+        network = super().load(path, role, options)
+
+        def run(feeds: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+            self.calls += 1
+            if self.failing and self.calls % 3 == 0:
+                raise ModelError("out of memory")
+            return network.run(feeds)[network.outputs[0].name]
+
+        return FakeNetwork(network.inputs, network.outputs[0], run)
+
+
+@pytest.mark.parametrize("kind", ["split", "multimask"])
+def test_a_stream_goes_on_after_a_network_failed(kind: str) -> None:
+    backend = Faulty()
+    engine = Engine(fake_bundle(kind), backend=backend)
+    samples = np.concatenate([meeting(), meeting()])
+    wanted = coded_engine(kind).stream(live=SETTINGS)
+    events = wanted.push(samples)
+    stream, backend.failing = engine.stream(live=SETTINGS), True
+    got, failures = [], 0
+    for start in range(0, len(samples), 5 * SAMPLE_RATE):
+        try:
+            got += stream.push(samples[start : start + 5 * SAMPLE_RATE])
+        except ModelError:
+            failures += 1
+    while stream.comparison is None:
+        try:
+            result = stream.finish()
+        except ModelError:
+            failures += 1
+            assert failures < 200
+    assert failures > 3
+    assert result.turns == wanted.finish().turns
+    assert [*got, *stream.final_events] == [*events, *wanted.final_events]
+
+    whole, backend.calls = engine.stream(live=SETTINGS), 1
+    with pytest.raises(ModelError):
+        whole.push(samples)
+    backend.failing = False
+    assert whole.push(np.zeros(0)) == events, "all of the sound was kept"
 
 
 def test_a_finished_stream_says_so() -> None:

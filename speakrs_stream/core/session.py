@@ -121,6 +121,10 @@ class Session:
         questions = [(id_, self._in_flight[id_]) for id_ in new]
         return [Job(id_, q.model, self._inputs(q), (0, *q.about)) for id_, q in questions]
 
+    def ask_again(self) -> None:
+        """Hand out every unanswered job once more: whoever had them will not answer."""
+        self._new = list(self._in_flight)
+
     def _inputs(self, question: Question) -> dict[str, Array]:
         if question.model == "segmentation":
             start = question.about[0] * self.config.step

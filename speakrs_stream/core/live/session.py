@@ -121,6 +121,12 @@ class LiveSession:
                 self._next_job += 1
         return out
 
+    def ask_again(self) -> None:
+        """Hand out every unanswered job once more, under new numbers: whoever had them will not answer."""
+        self._jobs.clear()
+        for session in (self.main, *(preview.session for preview in self._previews.values())):
+            session.ask_again()
+
     @property
     def busy(self) -> bool:
         """Whether answers are awaited."""
