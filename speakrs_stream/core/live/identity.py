@@ -204,19 +204,20 @@ class Identity:
         return [SpeakerCreated(person.number, processed), *self._recognise([person.number])]
 
     def _recognise(self, numbers: list[int]) -> list[SpeakerEvent]:
-        """Names for numbers that sound like an enrolled voice nobody has yet."""
-        taken = {person.name for person in self.people.living() if person.name}
+        """Names for numbers that sound like an enrolled voice nobody has yet, the likest first."""
+        taken = {person.name for person in self.people.living()}
+        names = [name for name in self.voices if name not in taken]
+        open_numbers = [number for number in numbers if not self.people[number].name]
+        if not names or not open_numbers:
+            return []
+        voices = np.stack([self.people[number].raw for number in open_numbers])
+        score = unit(voices) @ np.stack([self.voices[name] for name in names]).T
         events: list[SpeakerEvent] = []
-        for number in numbers:
-            open_voices = [name for name in self.voices if name not in taken]
-            if not open_voices or self.people[number].name:
-                continue
-            score = np.stack([self.voices[name] for name in open_voices]) @ unit(self.people[number].raw)
-            if score.max() >= self.live.voice_similarity:
-                name = open_voices[int(score.argmax())]
-                taken.add(name)
-                self.people.name(number, name)
-                events.append(SpeakerNamed(number, name))
+        while score.max() >= self.live.voice_similarity:
+            row, column = divmod(int(score.argmax()), len(names))
+            self.people.name(open_numbers[row], names[column])
+            events.append(SpeakerNamed(open_numbers[row], names[column]))
+            score[row], score[:, column] = -np.inf, -np.inf
         return events
 
     # -- re-clustering ---------------------------------------------------------------------------------------

@@ -324,6 +324,23 @@ def test_enrolled_voices_are_recognised_when_they_are_heard() -> None:
     assert again.people[found[1]].name == "Ann"
 
 
+def test_of_like_voices_the_likest_gets_the_name() -> None:
+    points = alike(0.7)
+    room = Room(points)
+    room.chat([0, 1], 40)
+    found = settled(room, [0, 1])
+    assert found[0] != found[1]
+    for voice in (0, 1):
+        again = restored(room.identity)
+        assert again.enrol("Ann", points[voice]) == [SpeakerNamed(found[voice], "Ann")]
+    room = Room(points)
+    room.identity.enrol("Ann", points[0])
+    room.identity.enrol("Bob", points[1])
+    room.chat([0, 1], 40)
+    names = {number: person.name for number in found.values() if (person := room.identity.people[number])}
+    assert {names[number] for number in settled(room, [0, 1]).values()} == {"Ann", "Bob"}
+
+
 def test_a_voice_names_one_number_only() -> None:
     room = Room(alike(0.6))
     room.identity.enrol("Ann", apart(1)[0])
