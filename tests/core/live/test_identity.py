@@ -378,6 +378,22 @@ def test_a_restored_identity_decides_alike() -> None:
         assert one.identity.reclusterings == other.identity.reclusterings > 10
 
 
+def test_patience_is_not_lost_by_a_restore() -> None:
+    """A merge and a split that need several re-clusterings, saved and restored after every window."""
+    live = LiveConfig(patience=4, newborn=0, newcomer_score=-1e9)
+    rooms = Room(alike(0.97), live), Room(alike(0.97), live)
+    for _ in range(20):
+        assert len({str(room.chat([0, 1], 1)) for room in rooms}) == 1
+        rooms[1].identity = restored(rooms[1].identity)
+    assert [event for event in rooms[0].events if isinstance(event, SpeakerMerged)]
+    for room in rooms:
+        room.identity.hint(SpeakerBounds(2, 2))
+    for _ in range(20):
+        assert len({str(room.chat([0, 1], 1)) for room in rooms}) == 1
+        rooms[1].identity = restored(rooms[1].identity)
+    assert rooms[0].events == rooms[1].events and len(rooms[0].identity.people.living()) == 2
+
+
 def test_nothing_heard_is_nobody() -> None:
     identity = Identity(LiveConfig(), ClusteringConfig(), plda())
     nothing = np.zeros(LOCAL_SPEAKERS, np.int64)
