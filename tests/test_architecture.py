@@ -120,6 +120,19 @@ def test_the_library_does_not_know_its_users() -> None:
     assert not bad
 
 
+def test_clients_know_of_the_server_only_what_goes_over_the_wire() -> None:
+    wire = tuple(f"speakrs_server.{name}" for name in ("codes", "frames", "identifiers", "messages"))
+    found = {path: [name for name, _ in imports(path)] for path in sources("speakrs_clients", "speakrs_server")}
+    bad = [
+        (named(path), name)
+        for path, names in found.items()
+        for name in names
+        if within(name, ("speakrs_server",)) and not (name == "speakrs_server" or within(name, wire))
+        if path.is_relative_to(PACKAGES["speakrs_clients"]) or f"speakrs_server.{path.stem}" in wire
+    ]
+    assert not bad
+
+
 def test_the_library_is_quiet() -> None:
     loud = re.compile(r"\b(logging\.(basicConfig|getLogger\(\)\.|disable)|warnings\.(simplefilter|filterwarnings))")
     assert not [named(path) for path in sources("speakrs_stream") if loud.search(path.read_text(encoding="utf-8"))]
