@@ -19,7 +19,7 @@ import structlog
 from websockets.asyncio.server import ServerConnection
 
 from speakrs_server import messages
-from speakrs_server.auth import Authenticator, Grant, ResumeTokens, read_tokens
+from speakrs_server.auth import Authenticator, Grant, read_tokens
 from speakrs_server.codes import RemoteProtocolError
 from speakrs_server.committer import Committer, Submission
 from speakrs_server.connection import Connection
@@ -32,6 +32,7 @@ from speakrs_server.metrics import Metrics
 from speakrs_server.protocol import ConversationLimits
 from speakrs_server.results import finish
 from speakrs_server.routes import Route
+from speakrs_server.sealed import VIEW_S, ResumeTokens, ViewTokens
 from speakrs_server.sessions import Registry
 from speakrs_server.settings import Settings
 from speakrs_server.unit import Recipe, Unit, recipe_for
@@ -85,6 +86,7 @@ class Server:
         self.store = Store(Path(settings.data_dir))
         self.authenticator = read_authenticator(settings)
         self.resume_tokens = ResumeTokens(self.store.secret())
+        self.view_tokens = ViewTokens(self.store.secret())
         self.registry = Registry()
         self.metrics = Metrics(__version__)
         self.hosted: dict[str, Hosted] = {}
@@ -235,7 +237,10 @@ class Server:
 
     def check(self, token: str | None) -> Grant:
         """What a token allows; RemoteProtocolError where nothing."""
-        return self.authenticator.check(token, time.time())
+        now = time.time()
+        if (grant := self.view_tokens.grant(token, now)) is not None:
+            return grant
+        return self.authenticator.check(token, now)
 
     def verdict(self, grant: Grant | None) -> Verdict:
         """Whether one more session may be opened."""
@@ -440,6 +445,12 @@ class Server:
             processed_ms=hosted.ms(hosted.processed),
             lag_ms=hosted.unworked_ms,
         )
+
+    def share(self, hosted: Hosted) -> messages.SessionShared:
+        """What lets others view a session; no token where none is needed."""
+        if not self.authenticator.guarded:
+            return messages.SessionShared()
+        return messages.SessionShared(token=self.view_tokens.seal(hosted.id, time.time()), expires_s=VIEW_S)
 
     def retry_after_ms(self) -> int:
         """When to come back after a fault: not all at once."""

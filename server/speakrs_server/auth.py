@@ -6,7 +6,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -249,46 +248,6 @@ def origin_allowed(origin: str | None, host: str | None, allowed: Sequence[str])
         return False
     own = parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()
     return own and not parts.path and not parts.query and not parts.fragment
-
-
-class ResumeTokens:
-    """Tokens that let a client come back: session, epoch and expiry under a secret that never leaves the server."""
-
-    def __init__(self, secret: bytes) -> None:
-        self._secret = secret
-
-    def seal(self, session: str, epoch: int, expires: float) -> str:
-        """A token. expires: seconds since 1970."""
-        body = json.dumps([session, epoch, int(expires)], separators=(",", ":")).encode()
-        return f"r1.{_text(body)}.{_text(self._mark(body))}"
-
-    def open(self, token: str, session: str, now: float) -> int:
-        """The epoch of a genuine token for this session.
-
-        RemoteProtocolError: `unauthorized` where it is not genuine or for another, `expired` where too old.
-        """
-        try:
-            kind, body_text, mark = token.split(".")
-            body = _bytes(body_text)
-            genuine = kind == "r1" and hmac.compare_digest(self._mark(body), _bytes(mark))
-            canonical = token == f"r1.{_text(body)}.{_text(_bytes(mark))}"
-        except (ValueError, binascii.Error):
-            genuine = canonical = False
-        if not genuine or not canonical:
-            raise _unauthorized("the resume token is not ours")
-        for_session, epoch, expires = json.loads(body)
-        if for_session != session:
-            raise _unauthorized("the resume token is for another session")
-        if now > expires:
-            raise RemoteProtocolError("expired", "the resume token is too old")
-        return int(epoch)
-
-    def _mark(self, body: bytes) -> bytes:
-        return hmac.new(self._secret, b"resume " + body, hashlib.sha256).digest()
-
-
-def _text(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 def _bytes(text: str) -> bytes:

@@ -16,7 +16,7 @@ from speakrs_server.codes import ProtocolError, RemoteProtocolError
 from speakrs_server.frames import AudioFrame
 from speakrs_server.hosted import Hosted, Listener
 from speakrs_server.limits import backlog
-from speakrs_server.messages import ClientMessage, ServerMessage, encode
+from speakrs_server.messages import ClientMessage, ServerMessage, encode, for_viewers
 from speakrs_server.outbox import Outbox
 from speakrs_server.protocol import Conversation, Role
 
@@ -187,6 +187,9 @@ class Connection:
             case messages.SessionEnd():
                 self._mine(hosted)
                 self.server.finish(hosted)
+            case messages.SessionShare():
+                self._outbox.put(self.server.share(hosted))
+                self.wake()
             case messages.SessionStart() | messages.SessionResume() | messages.SessionView():
                 raise AssertionError("the conversation lets these come first only")
             case _:
@@ -202,7 +205,7 @@ class Connection:
             self._news = anyio.Event()
             while self._outbox.sent < hosted.board.seq:
                 for data in await self.server.told(hosted, self._outbox.sent, PAGE):
-                    await self._put(data)
+                    await self._put(for_viewers(data) if self.role == "view" else data)
                     self._outbox.sent += 1
             for data in self._outbox.take(self.server.now()):
                 await self._put(data)

@@ -250,6 +250,10 @@ class WordsAdd(_Message, frozen=True, kw_only=True, tag="words.add"):
     offset_ms: Ms = 0
 
 
+class SessionShare(_Message, frozen=True, kw_only=True, tag="session.share"):
+    """Ask for a token that lets others view this session."""
+
+
 class SessionEnd(_Message, frozen=True, kw_only=True, tag="session.end"):
     """No more audio comes. `last_sample`: how much was sent in all, at the client's rate; checked where given."""
 
@@ -263,7 +267,9 @@ class Ping(_Message, frozen=True, kw_only=True, tag="ping"):
 
 
 Command: TypeAlias = SpeakerRename | SpeakerSame | SpeakerDifferent | TurnReject | SpeakersHint
-ClientMessage: TypeAlias = SessionStart | SessionResume | SessionView | Command | WordsAdd | SessionEnd | Ping
+ClientMessage: TypeAlias = (
+    SessionStart | SessionResume | SessionView | Command | WordsAdd | SessionShare | SessionEnd | Ping
+)
 
 # -- server to client ------------------------------------------------------------------------------------------------
 
@@ -443,6 +449,14 @@ class Heartbeat(_Message, frozen=True, kw_only=True, tag="heartbeat"):
     lag_ms: Ms
 
 
+class SessionShared(_Message, frozen=True, kw_only=True, tag="session.shared"):
+    """Answer to `session.share`: a token for viewers of this session, good for nothing else and so many seconds; none
+    where the server asks for none."""
+
+    token: str | None = None
+    expires_s: int | None = None
+
+
 class Pong(_Message, frozen=True, kw_only=True, tag="pong"):
     """Answer to a `ping`."""
 
@@ -475,7 +489,7 @@ DurableMessage: TypeAlias = (
     | SessionFinal
 )
 PassingMessage: TypeAlias = (
-    SessionResumed | Snapshot | AudioAck | TurnProvisional | Flow | Warn | Heartbeat | Pong | Error
+    SessionResumed | Snapshot | AudioAck | TurnProvisional | Flow | Warn | Heartbeat | SessionShared | Pong | Error
 )
 ServerMessage: TypeAlias = DurableMessage | PassingMessage
 
@@ -490,6 +504,15 @@ _encoder = msgspec.json.Encoder()
 def encode(message: Struct) -> bytes:
     """A message as JSON."""
     return _encoder.encode(message)
+
+
+def for_viewers(data: bytes) -> bytes:
+    """An encoded message as viewers may read it: without the token that would let them take the session over."""
+    if b'"session.started"' not in data[:40]:
+        return data
+    started = decode_server(data)
+    assert isinstance(started, SessionStarted)
+    return encode(msgspec.structs.replace(started, resume=Resume(token="", window_s=started.resume.window_s)))
 
 
 def type_of(message: Struct) -> str:

@@ -102,6 +102,8 @@ class Conversation:
             raise RemoteProtocolError("forbidden", "viewers cannot change the session", ref=kind)
         if isinstance(message, messages.SessionStart | messages.SessionResume | messages.SessionView):
             raise RemoteProtocolError("bad_message", f"{kind} can only come first", ref=kind)
+        if isinstance(message, messages.SessionShare):
+            return message
         if self.phase == "ending":
             raise RemoteProtocolError("bad_message", f"{kind} cannot follow session.end", ref=kind)
         if isinstance(message, messages.SessionEnd):

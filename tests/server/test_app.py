@@ -172,7 +172,9 @@ async def test_viewers_see_the_same_and_change_nothing(tmp_path: Path) -> None:
             await client.say("session.end")
             await client.until("session.final")
             await viewer.until("session.final")
-            assert viewer.durable() == client.durable()
+            shown, told = viewer.durable(), client.durable()
+            assert shown[0]["resume"]["token"] == "" != told[0]["resume"]["token"], "a viewer cannot take it over"
+            assert shown[1:] == told[1:]
         with anyio.fail_after(5):
             while session in found.server.hosted:  # noqa: ASYNC110
                 await anyio.sleep(0.02)

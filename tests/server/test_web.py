@@ -122,6 +122,35 @@ async def test_sessions_belong_to_somebody(tmp_path: Path) -> None:
                 assert json.loads(await viewer.recv())["code"] == "unknown_session"
 
 
+async def test_a_session_is_shared_with_viewers(tmp_path: Path) -> None:
+    async with rig(tmp_path, tokens_file=tokens(tmp_path)) as found:
+        async with found.connect(additional_headers=bearer("ann")) as socket:
+            client = Client(socket)
+            session = (await client.start())["session"]
+            await client.say("session.share")
+            token = (await client.until("session.shared"))["token"]
+            path = f"/v1/sessions/{session}"
+            async with found.connect(f"{path}/events") as viewer:
+                await viewer.send(json.dumps({"type": "session.view", "token": token}))
+                assert json.loads(await viewer.recv())["type"] == "session.started"
+                await viewer.send('{"type":"session.share"}')
+                await Client(viewer).until("snapshot")
+                assert json.loads(await viewer.recv())["code"] == "forbidden"
+            live = f"{path}/result.rttm?pass=live"
+            assert (await found.get(live, Authorization=f"Bearer {token}"))[0] == 200
+            other = (await found.get(path.replace(session, "0" * 26), Authorization=f"Bearer {token}"))[0]
+            assert other == 404
+            for first in ({"type": "session.start", "token": token}, {"type": "session.resume", "token": token}):
+                async with found.connect() as thief:
+                    await thief.send(json.dumps({"session": session} | first))
+                    assert json.loads(await thief.recv())["code"] in ("forbidden", "unauthorized")
+    async with rig(tmp_path) as found, found.connect() as socket:
+        client = Client(socket)
+        await client.start()
+        await client.say("session.share")
+        assert "token" not in await client.until("session.shared"), "none is needed"
+
+
 async def test_strange_requests_do_no_harm(tmp_path: Path) -> None:
     requests = [
         b"POST /v1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\nhello",
