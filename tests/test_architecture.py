@@ -121,7 +121,8 @@ def test_the_library_does_not_know_its_users() -> None:
 
 
 def test_clients_know_of_the_server_only_what_goes_over_the_wire() -> None:
-    wire = tuple(f"speakrs_server.{name}" for name in ("codes", "frames", "identifiers", "messages"))
+    parts = ("message_parts", "client_messages", "server_messages")
+    wire = tuple(f"speakrs_server.{name}" for name in ("codes", "frames", "identifiers", "messages", *parts))
     found = {path: [name for name, _ in imports(path)] for path in sources("speakrs_clients", "speakrs_server")}
     bad = [
         (named(path), name)

@@ -14,11 +14,12 @@ from speakrs_server import messages
 from speakrs_server.auth import Grant
 from speakrs_server.codes import ProtocolError, RemoteProtocolError
 from speakrs_server.frames import AudioFrame
-from speakrs_server.hosted import Hosted, Listener
+from speakrs_server.hosted import Hosted
 from speakrs_server.limits import backlog
 from speakrs_server.messages import ClientMessage, ServerMessage, encode, for_viewers
 from speakrs_server.outbox import Outbox
 from speakrs_server.protocol import Conversation, Role
+from speakrs_server.teller import Listener
 
 if TYPE_CHECKING:
     from speakrs_server.app import Server
@@ -165,9 +166,9 @@ class Connection:
                 await anyio.sleep(0.02)
 
     def _mine(self, hosted: Hosted) -> None:
-        if not self.server.registry.current(hosted.id, self.epoch):
+        if not self.server.host.registry.current(hosted.id, self.epoch):
             raise RemoteProtocolError("superseded", "the session goes on over a newer connection")
-        self.server.registry.confirm(hosted.id, self.epoch)
+        self.server.host.registry.confirm(hosted.id, self.epoch)
 
     def _sound(self, hosted: Hosted, frame: AudioFrame) -> None:
         self._mine(hosted)
@@ -177,7 +178,7 @@ class Connection:
         if hosted.journal.size > self.server.settings.journal_per_session_mb * 2**20:
             raise RemoteProtocolError("max_duration", "the session fills its journal")
         hosted.sound(frame)
-        self.server.metrics.audio.labels("received").inc(frame.samples / hosted.audio.sample_rate)
+        self.server.host.metrics.audio.labels("received").inc(frame.samples / hosted.audio.sample_rate)
 
     def _take(self, hosted: Hosted, message: ClientMessage) -> None:
         match message:
@@ -186,7 +187,7 @@ class Connection:
                 self.wake()
             case messages.SessionEnd():
                 self._mine(hosted)
-                self.server.finish(hosted)
+                self.server.host.finish(hosted)
             case messages.SessionShare():
                 self._outbox.put(self.server.share(hosted))
                 self.wake()
@@ -204,7 +205,7 @@ class Connection:
         while True:
             self._news = anyio.Event()
             while self._outbox.sent < hosted.board.seq:
-                for data in await self.server.told(hosted, self._outbox.sent, PAGE):
+                for data in await self.server.host.told(hosted, self._outbox.sent, PAGE):
                     await self._put(for_viewers(data) if self.role == "view" else data)
                     self._outbox.sent += 1
             for data in self._outbox.take(self.server.now()):
@@ -224,7 +225,7 @@ class Connection:
             with anyio.fail_after(self.server.settings.send_timeout_s):
                 await self._socket.send(data, text=True)
         except TimeoutError:
-            self.server.metrics.aborts.inc()
+            self.server.host.metrics.aborts.inc()
             self._socket.transport.abort()
             raise RemoteProtocolError("slow_consumer", "the client stopped reading") from None
 
@@ -276,7 +277,7 @@ class Connection:
             except ConnectionClosed:
                 pass
         self._socket.transport.abort()
-        self.server.metrics.closes.labels(str(self._socket.close_code or 1006)).inc()
+        self.server.host.metrics.closes.labels(str(self._socket.close_code or 1006)).inc()
 
 
 def _error(fault: ProtocolError, retry_after_ms: int | None = None) -> messages.Error:

@@ -7,41 +7,24 @@ only once they, and all audio before them, are as safe as was promised.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import msgspec
-
 from speakrs_server import messages
 from speakrs_server.board import Board
-from speakrs_server.committer import Durability, Submission, Write
+from speakrs_server.committer import Durability, Submission
 from speakrs_server.frames import AudioFrame
-from speakrs_server.identifiers import turn_id
-from speakrs_server.journal import (
-    ATTACH,
-    AUDIO,
-    COMMAND,
-    END,
-    Description,
-    Journal,
-    Saved,
-    command_record,
-    event_record,
-)
-from speakrs_server.messages import Command, ServerMessage, WordsAdd, decode_client, encode
-from speakrs_server.outbox import Outbox
-from speakrs_server.records import Cursor, Log, Record
+from speakrs_server.journal import ATTACH, AUDIO, END, Description, Journal, Saved, command_record
+from speakrs_server.messages import Command, ServerMessage, WordsAdd
+from speakrs_server.records import Record
+from speakrs_server.teller import Listener, Teller
 from speakrs_server.translation import message_of
 from speakrs_server.unit import Unit
 from speakrs_server.words import WordBook
 from speakrs_server.worker import Finish, Item, Mark, Order, Report, Sound
-from speakrs_stream.audio.pcm import WIDTHS
-from speakrs_stream.core.events import TurnStarted
 from speakrs_stream.core.grid import SAMPLE_RATE
 
-TAIL = 4_096
-"""Durable messages kept in memory; older ones are read from the journal."""
 ARRIVALS = 512
 """Pieces of audio whose time of arrival is remembered."""
 
@@ -83,16 +66,6 @@ class Outside(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class Listener:
-    """A connection that is told what happens."""
-
-    outbox: Outbox
-    """What it is still to be sent."""
-    wake: Callable[[], None]
-    """Called when there is something new."""
-
-
-@dataclass(slots=True, eq=False)
 class Hosted:
     """A session."""
 
@@ -102,33 +75,33 @@ class Hosted:
     """What is kept of it."""
     outside: Outside
     """The server."""
-    epoch: int = 1
-    """Of the newest connection."""
     received: int = 0
     """Sample at the client's rate up to which audio was received."""
     durable: int = 0
     """The same for audio that is as safe as was promised."""
     processed: int = 0
     """The same for audio that has been shown."""
-    board: Board = field(default_factory=Board)
-    """What listeners know."""
-    listeners: list[Listener] = field(default_factory=list)
-    """Connections that are told."""
     ending: bool = False
     """Whether no more audio comes."""
-    _seq: int = 0
-    _told: int = 0  # messages so far that follow from the audio alone
-    _expected: deque[ServerMessage] = field(default_factory=deque)  # those that were told before a restart
-    _tail: deque[tuple[int, bytes]] = field(default_factory=lambda: deque(maxlen=TAIL))
+    told: int = 0
+    """Messages so far that follow from the audio alone."""
+    expected: deque[ServerMessage] = field(default_factory=deque)
+    """Of those, the ones that were told before a restart and have not been heard again."""
+    saved: int = 0
+    """Sample at the client's rate of the newest snapshot."""
+    over: bool = False
+    """Whether the session is over."""
+    words: WordBook | None = None
+    """Words that wait for a speaker; None for sessions without."""
+    teller: Teller = field(init=False)
+    """What listeners are told."""
     _arrivals: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=ARRIVALS))
-    _words: WordBook | None = None
-    _saved: int = 0
     _saving: bool = False
-    _over: bool = False
 
     def __post_init__(self) -> None:
+        self.teller = Teller(self.journal, self.durability, self.outside.commit, self._shown, self._failed)
         words = self.description.request.words
-        self._words = WordBook(words.max_wait_ms) if words.enabled else None
+        self.words = WordBook(words.max_wait_ms) if words.enabled else None
 
     # -- facts -----------------------------------------------------------------------------------------------
 
@@ -136,6 +109,21 @@ class Hosted:
     def id(self) -> str:
         """Its name."""
         return self.description.id
+
+    @property
+    def board(self) -> Board:
+        """What listeners know."""
+        return self.teller.board
+
+    @property
+    def listeners(self) -> list[Listener]:
+        """Connections that are told."""
+        return self.teller.listeners
+
+    @property
+    def epoch(self) -> int:
+        """Of the newest connection."""
+        return self.teller.epoch
 
     @property
     def audio(self) -> messages.AudioFormat:
@@ -165,13 +153,13 @@ class Hosted:
 
     def open(self, started: messages.SessionStarted) -> None:
         """A new session: its first message."""
-        self._tell([(started, False)])
+        self.teller.tell([(started, False)])
 
     def attach(self, epoch: int) -> None:
         """A newer connection took over."""
-        self.epoch = epoch
-        if not self._over:
-            self._write([(self.journal.input, Record(ATTACH, 0, self.received, epoch, b""))])
+        self.teller.epoch = epoch
+        if not self.over:
+            self.teller.write([(self.journal.input, Record(ATTACH, 0, self.received, epoch, b""))])
 
     def sound(self, frame: AudioFrame) -> None:
         """Audio that was checked."""
@@ -182,19 +170,19 @@ class Hosted:
         def written() -> None:
             self.durable = max(self.durable, end)
 
-        self._write([(self.journal.input, record)], written)
+        self.teller.write([(self.journal.input, record)], written)
         self.outside.give(self.id, Sound(frame.payload, frame.offset))
 
     def command(self, command: Command | WordsAdd) -> str | None:
         """Something the client asks; why it is refused, None where it is not (yet)."""
         if isinstance(command, WordsAdd):
-            if self._words is None:
+            if self.words is None:
                 return "this session was opened without words"
-            self._write([(self.journal.input, command_record(command, self.received, self.epoch))])
-            refused = self._words.add(command, self.outside.now())
+            self.teller.write([(self.journal.input, command_record(command, self.received, self.epoch))])
+            refused = self.words.add(command, self.outside.now())
             self._settle_words()
             return f"{refused} words refused: too many wait" if refused else None
-        self._write([(self.journal.input, command_record(command, self.received, self.epoch))])
+        self.teller.write([(self.journal.input, command_record(command, self.received, self.epoch))])
         self.outside.give(self.id, Order(command))
         return None
 
@@ -203,8 +191,8 @@ class Hosted:
         if self.ending:
             return
         self.ending = True
-        self._write([(self.journal.input, Record(END, 0, self.received, self.epoch, b""))])
-        self._tell([(messages.SessionFinalizing(seq=0, left_ms=self.unworked_ms), False)])
+        self.teller.write([(self.journal.input, Record(END, 0, self.received, self.epoch, b""))])
+        self.teller.tell([(messages.SessionFinalizing(seq=0, left_ms=self.unworked_ms), False)])
         self.outside.give(self.id, Finish())
 
     # -- what the worker reports -----------------------------------------------------------------------------
@@ -217,17 +205,17 @@ class Hosted:
             self._heard([message_of(event, self._latency) for event in report.events])
         if report.refused is not None:
             command, why = report.refused
-            self._pass(refusal(command, why))
+            self.teller.pass_on(refusal(command, why))
         if report.mark is not None:
             cursor, stream = report.mark
             position, place, epoch = cursor
-            saved = Saved(stream, place, position, self._told, epoch)
-            self._write([], lambda: self.outside.save(self.id, self.journal, saved))
+            saved = Saved(stream, place, position, self.told, epoch)
+            self.teller.write([], lambda: self.outside.save(self.id, self.journal, saved))
         if report.finished is not None:
             unit = report.finished
             for warning in unit.quality:
-                self._pass(messages.Warn(code="audio", message=warning))
-            self._write([], lambda: self._concluding(unit))
+                self.teller.pass_on(messages.Warn(code="audio", message=warning))
+            self.teller.write([], lambda: self._concluding(unit))
         if report.fault is not None:
             self.outside.broke(self.id, *report.fault)
 
@@ -237,13 +225,13 @@ class Hosted:
             if isinstance(message, messages.TurnProvisional):
                 fresh.append((message, False))
                 continue
-            self._told += 1
-            if not self._expected:
+            self.told += 1
+            if not self.expected:
                 fresh.append((message, True))
-            elif bare(message) != bare(self._expected.popleft()):
+            elif bare(message) != bare(self.expected.popleft()):
                 self.outside.broke(self.id, "engine_failed", "what is heard now differs from what was told before")
                 return
-        self._tell(fresh)
+        self.teller.tell(fresh)
 
     def _latency(self, sample: int) -> int | None:
         """Milliseconds since a sample at 16 kHz was received; None where that is not remembered."""
@@ -256,9 +244,9 @@ class Hosted:
     def want_snapshot(self, interval_s: int) -> None:
         """Ask for a snapshot when enough was heard since the last; rarer as the session, and so the snapshot, grows."""
         due = max(interval_s * self.audio.sample_rate, self.processed // 20)
-        if self.ending or self._saving or self.processed - self._saved < due:
+        if self.ending or self._saving or self.processed - self.saved < due:
             return
-        self._saved, self._saving = self.processed, True
+        self.saved, self._saving = self.processed, True
         self.outside.give(self.id, Mark((self.received, self.journal.input.end, self.epoch)))
 
     def snapshot_saved(self) -> None:
@@ -268,164 +256,39 @@ class Hosted:
     # -- the end ---------------------------------------------------------------------------------------------
 
     def _concluding(self, unit: Unit) -> None:
-        if self._words is not None and (labelled := self._words.settle(self.board, ended=True)):
-            self._tell([(messages.WordsLabelled(seq=0, status="final", words=labelled), False)])
-        self._write([], lambda: self.outside.conclude(self.id, unit))
+        if self.words is not None and (labelled := self.words.settle(self.board, ended=True)):
+            self.teller.tell([(messages.WordsLabelled(seq=0, status="final", words=labelled), False)])
+        self.teller.write([], lambda: self.outside.conclude(self.id, unit))
 
     def concluded(self, final: messages.SessionFinal) -> None:
         """The results are on the disk."""
-        self._tell([(final, False)])
+        self.teller.tell([(final, False)])
 
-    # -- telling ---------------------------------------------------------------------------------------------
+    # -- what was told ---------------------------------------------------------------------------------------
 
-    def _tell(self, told: list[tuple[ServerMessage, bool]]) -> None:
-        if not told:
-            return
-        numbered: list[tuple[ServerMessage, bytes]] = []
-        records: list[tuple[Log, Record]] = []
-        for message, from_engine in told:
-            if not hasattr(message, "seq") or (isinstance(message, messages.WordsLabelled) and message.seq is None):
-                numbered.append((message, b""))
-                continue
-            self._seq += 1
-            durable: Any = msgspec.structs.replace(message, seq=self._seq)
-            record = event_record(durable, self._seq, from_engine=from_engine, epoch=self.epoch)
-            records.append((self.journal.events, record))
-            numbered.append((durable, record.payload))
-        self._write(records, lambda: self._show(numbered))
-
-    def _write(self, records: list[tuple[Log, Record]], then: Callable[[], None] = lambda: None) -> None:
-        writes = []
-        for log, record in records:
-            segment, data, _ = log.plan(record)
-            writes.append(Write(log, segment, data))
-
-        def done(error: OSError | None) -> None:
-            if error is None:
-                then()
-            else:
-                self.outside.broke(self.id, "storage_full", f"the journal cannot be written: {error.strerror or error}")
-
-        self.outside.commit(Submission(tuple(writes), self.durability, done))
-
-    def _show(self, numbered: list[tuple[ServerMessage, bytes]]) -> None:
-        merged = moved = 0
-        for message, data in numbered:
-            self.board.push(message)
+    def _shown(self, told: Sequence[ServerMessage]) -> None:
+        for message in told:
             self.outside.seen(message)
-            if data:
-                self._tail.append((self.board.seq, data))
-            for listener in self.listeners:
-                if not data:
-                    listener.outbox.put(message)
-                elif isinstance(message, messages.TurnFinal | messages.TurnRetracted):
-                    listener.outbox.settled(message.turn)
-            if isinstance(message, messages.SpeakerMerged):
-                merged = message.seq
-            moved |= isinstance(message, messages.WatermarkMoved)
-        self._wake()
-        if merged and self._words is not None and (changed := self._words.relabel(self.board)):
-            self._tell([(messages.WordsRelabelled(seq=0, words=changed, cause=merged), False)])
-        if moved:
+        merges = [message.seq for message in told if isinstance(message, messages.SpeakerMerged)]
+        if merges and self.words is not None and (changed := self.words.relabel(self.board)):
+            self.teller.tell([(messages.WordsRelabelled(seq=0, words=changed, cause=merges[-1]), False)])
+        if any(isinstance(message, messages.WatermarkMoved) for message in told):
             self._settle_words()
-        if self.board.ended and not self._over:
-            self._over = True
+        if self.board.ended and not self.over:
+            self.over = True
             self.outside.ended(self.id)
 
+    def _failed(self, error: OSError) -> None:
+        self.outside.broke(self.id, "storage_full", f"the journal cannot be written: {error.strerror or error}")
+
     def _settle_words(self) -> None:
-        if self._words is not None and (labelled := self._words.settle(self.board)):
-            self._tell([(messages.WordsLabelled(seq=0, status="final", words=labelled), False)])
+        if self.words is not None and (labelled := self.words.settle(self.board)):
+            self.teller.tell([(messages.WordsLabelled(seq=0, status="final", words=labelled), False)])
 
     def tick(self) -> None:
         """Words that have waited long enough are told provisionally."""
-        if self._words is not None and (late := self._words.overdue(self.board, self.outside.now())):
-            self._pass(messages.WordsLabelled(status="provisional", words=late))
-
-    def _pass(self, message: ServerMessage) -> None:
-        for listener in self.listeners:
-            listener.outbox.put(message)
-        self._wake()
-
-    def _wake(self) -> None:
-        for listener in self.listeners:
-            listener.wake()
-
-    # -- reading back ----------------------------------------------------------------------------------------
-
-    def in_memory(self, after: int) -> bool:
-        """Whether the messages after number `after` are all in memory."""
-        return not self._tail or self._tail[0][0] <= after + 1
-
-    def tail(self, after: int, limit: int) -> list[bytes]:
-        """Messages after number `after` from memory, in order."""
-        first = self._tail[0][0] if self._tail else 0
-        start = max(after + 1 - first, 0)
-        return [self._tail[at][1] for at in range(start, min(start + limit, len(self._tail)))]
-
-    # -- after a restart -------------------------------------------------------------------------------------
-
-    def recover(self, saved: Saved | None, unit: Unit) -> list[Item]:
-        """Fold what was told, and give what has to be heard again, in order.
-
-        saved: the snapshot that `unit` was restored from; None for a new unit
-        """
-        after = saved.told if saved else 0
-        engine, over_at = 0, None
-        for message, from_engine in self.journal.messages():
-            self.board.push(message)
-            self._tail.append((self.board.seq, encode(message)))
-            if isinstance(message, messages.WordsLabelled) and self._words is not None:
-                self._words.remember(message.words)
-            if isinstance(message, messages.SessionFinalizing):
-                self.ending = True
-            if isinstance(message, messages.SessionFinal):
-                over_at = message.samples
-            if from_engine:
-                engine += 1
-                if engine > after:
-                    self._expected.append(message)
-        self._seq, self._told = self.board.seq, after
-        over = {getattr(message, "turn", "") for message in self._expected}
-        for turn in unit.session.state.turns.values():
-            shown = TurnStarted(turn.turn, turn.revision, turn.speaker, turn.span)
-            if not turn.final and turn_id(turn.turn) not in over:
-                self.board.push(message_of(shown))
-        self._over = self.board.ended
-        self.epoch = saved.epoch if saved else 1
-        self.received = self.processed = self._saved = saved.position if saved else 0
-        items = self._again(saved.cursor if saved else None)
-        if over_at is not None:  # the audio may be gone by now
-            self.received = self.processed = over_at
-        self.durable = self.received
-        if self.ending and not any(isinstance(item, Finish) for item in items):
-            items.append(Finish())
-        self._recover_words()
-        return items
-
-    def _again(self, cursor: Cursor | None) -> list[Item]:
-        width = WIDTHS[self.audio.encoding] * self.audio.channels
-        items: list[Item] = []
-        for record, _ in self.journal.input.records(cursor):
-            self.epoch = max(self.epoch, record.epoch)
-            match record.kind:
-                case _ if record.kind == AUDIO:
-                    items.append(Sound(record.payload, record.position))
-                    self.received = record.position + len(record.payload) // width
-                case _ if record.kind == COMMAND:
-                    command = decode_client(record.payload)
-                    if not isinstance(command, WordsAdd):
-                        items.append(Order(command))  # type: ignore[arg-type]
-                case _ if record.kind == END:
-                    self.ending = True
-                    items.append(Finish())
-        return items
-
-    def _recover_words(self) -> None:
-        if self._words is None or self._over:
-            return
-        for record, _ in self.journal.input.records():
-            if record.kind == COMMAND and isinstance(command := decode_client(record.payload), WordsAdd):
-                self._words.add(command, self.outside.now())
+        if self.words is not None and (late := self.words.overdue(self.board, self.outside.now())):
+            self.teller.pass_on(messages.WordsLabelled(status="provisional", words=late))
 
 
 def bare(message: ServerMessage) -> dict[str, Any]:

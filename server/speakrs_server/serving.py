@@ -94,11 +94,11 @@ async def running(server: Server, check: Callable[[Engine], None] = golden) -> A
 
     context = tls_context(server.settings)
     async with anyio.create_task_group() as tasks:
-        server.open(tasks, call)
+        server.host.open(tasks, call)
         sockets: list[SocketServer] = []
         try:
             await anyio.to_thread.run_sync(check, server.engine)
-            await server.recover_all()
+            await server.host.recover_all()
             tasks.start_soon(server.keep_house)
             sockets.append(await _listen(server, context))
             admin = await _admin(server)
@@ -113,7 +113,7 @@ async def running(server: Server, check: Callable[[Engine], None] = golden) -> A
                     one.close(close_connections=False)
                 await server.drain()
                 tasks.cancel_scope.cancel()
-                await anyio.to_thread.run_sync(server.close)
+                await anyio.to_thread.run_sync(server.host.close)
 
 
 async def _listen(server: Server, context: ssl.SSLContext | None) -> SocketServer:
@@ -145,7 +145,7 @@ async def _admin(server: Server) -> list[SocketServer]:
 
     def answer(connection: ServerConnection, request: Request) -> Response:
         if request.path == "/metrics":
-            return response(200, server.metrics.text(), "text/plain")
+            return response(200, server.host.metrics.text(), "text/plain")
         return response(404, "there is nothing here but /metrics\n")
 
     async def nobody(connection: ServerConnection) -> None:

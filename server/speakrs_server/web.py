@@ -18,6 +18,7 @@ from speakrs_server.codes import ProtocolError, RemoteProtocolError
 from speakrs_server.results import CONTENT_TYPES
 from speakrs_server.routes import Route, route
 from speakrs_server.schema import asyncapi, schema
+from speakrs_server.status import describe, health, readiness, result, session_info
 from speakrs_stream.diarization import Diarization
 from speakrs_stream.formats import render
 
@@ -89,10 +90,10 @@ async def _answer(server: Server, connection: ServerConnection, request: Request
         case "none":
             return response(404, "there is nothing here\n")
         case "healthz":
-            state, healthy = server.health()
+            state, healthy = health(server)
             return as_json(200 if healthy else 503, {"status": state})
         case "readyz":
-            state, ready = server.readiness()
+            state, ready = readiness(server)
             return as_json(200 if ready else 503, {"status": state})
         case "schema" | "asyncapi":
             return as_json(200, schema() if found.kind == "schema" else asyncapi())
@@ -103,11 +104,11 @@ async def _answer(server: Server, connection: ServerConnection, request: Request
         return _upgrade(server, connection, request, found, grant)
     if grant is None:
         return response(401, "a token is needed\n", **{"WWW-Authenticate": "Bearer"})
-    description = server.describe(found.session)
+    description = describe(server, found.session)
     if description is None or not grant.may("view", description.key, found.session):
         return response(404, "there is no such session\n")
     if found.kind == "session":
-        return as_json(200, server.session_info(found.session, description))
+        return as_json(200, session_info(server, found.session, description))
     return await _result(server, found)
 
 
@@ -120,7 +121,7 @@ def _upgrade(
     if found.kind == "stream":
         if grant is not None and not grant.may("ingest", session=grant.session):
             raise RemoteProtocolError("forbidden", "this token does not allow to send audio")
-        known = bool(found.session) and server.store.folder(found.session) is not None
+        known = bool(found.session) and server.host.store.folder(found.session) is not None
         verdict = server.verdict(grant)
         if verdict.refused and (not known or server.draining):
             after = {"Retry-After": str(verdict.retry_after_s)}
@@ -130,7 +131,7 @@ def _upgrade(
 
 
 async def _result(server: Server, found: Route) -> Response:
-    text = await anyio.to_thread.run_sync(partial(server.result, found.session, live=found.live))
+    text = await anyio.to_thread.run_sync(partial(result, server, found.session, live=found.live))
     if text is None:
         return response(409, "the session is not over\n")
     body = await anyio.to_thread.run_sync(lambda: render(Diarization.from_json(text), found.format))

@@ -176,7 +176,7 @@ async def test_viewers_see_the_same_and_change_nothing(tmp_path: Path) -> None:
             assert shown[0]["resume"]["token"] == "" != told[0]["resume"]["token"], "a viewer cannot take it over"
             assert shown[1:] == told[1:]
         with anyio.fail_after(5):
-            while session in found.server.hosted:  # noqa: ASYNC110
+            while session in found.server.host.sessions:  # noqa: ASYNC110
                 await anyio.sleep(0.02)
         async with found.connect(f"/v1/sessions/{session}/events") as late:
             await late.send('{"type":"session.view"}')
@@ -330,8 +330,8 @@ async def test_results_are_kept_for_their_time(tmp_path: Path) -> None:
         client, _ = await whole(found, talk("A 0-3"))
         session = client.heard[0]["session"]
         await anyio.sleep(0.1)
-        assert found.server.store.expire(time.time() - 60) == []
-        assert found.server.store.expire(time.time() + 60) == [session]
+        assert found.server.host.store.expire(time.time() - 60) == []
+        assert found.server.host.store.expire(time.time() + 60) == [session]
         assert (await found.get(f"/v1/sessions/{session}/result.rttm"))[0] == 404
 
 

@@ -123,7 +123,7 @@ async def test_a_client_that_stops_reading_is_aborted_and_harms_nobody(tmp_path:
                 stalled.append(one)
             await anyio.sleep(0.1)
             assert found.server.connections == 11
-            hosted = found.server.hosted[session]
+            hosted = found.server.host.sessions[session]
             for listener in hosted.listeners[1:]:  # far more than any socket buffers
                 for _ in range(60):
                     listener.outbox.put(messages.Warn(code="test", message="x" * 200_000))
@@ -134,7 +134,7 @@ async def test_a_client_that_stops_reading_is_aborted_and_harms_nobody(tmp_path:
             with anyio.fail_after(5):
                 while found.server.connections > 1:  # noqa: ASYNC110
                     await anyio.sleep(0.05)
-        value = found.server.metrics.registry.get_sample_value("speakrs_slow_consumer_aborts_total")
+        value = found.server.host.metrics.registry.get_sample_value("speakrs_slow_consumer_aborts_total")
         assert value == 10
         for one in stalled:
             one.close()

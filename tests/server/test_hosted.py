@@ -7,20 +7,19 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from speakrs_server import messages
 from speakrs_server.committer import Submission, commit
 from speakrs_server.frames import AudioFrame
-from speakrs_server.hosted import Hosted, Listener, bare, refusal
+from speakrs_server.hosted import Hosted, bare, refusal
 from speakrs_server.identifiers import new_session
 from speakrs_server.journal import Description, Journal, Saved, Store
 from speakrs_server.outbox import Outbox
+from speakrs_server.recovery import recover
 from speakrs_server.results import finish
+from speakrs_server.teller import Listener
 from speakrs_server.unit import Unit
 from speakrs_server.worker import Finish, Item, Mark, Order, Report, Sound
 from speakrs_stream.driver import answer
-from tests.server.checker import check
 from tests.server.rig import engine, talk
 from tests.server.test_unit import recipe
 
@@ -137,7 +136,7 @@ def again(outside: Inline) -> Inline:
     fresh.hosted = Hosted(old.description, journal, fresh)
     saved = next(journal.snapshots(), None)
     fresh.unit = Unit.restore(saved.stream, recipe()) if saved else Unit(recipe())
-    fresh.items.extend(fresh.hosted.recover(saved, fresh.unit))
+    fresh.items.extend(recover(fresh.hosted, saved, fresh.unit))
     return fresh
 
 
@@ -175,46 +174,9 @@ def test_nothing_is_shown_before_it_is_written(tmp_path: Path) -> None:
     assert outside.hosted.board.seq > 1 and outside.hosted.durable == 100_000
     assert outside.hosted.ack() == messages.AudioAck(received=100_000, durable=100_000, processed=96_000)
     assert box.take(0.0), "turns that may still change were shown"
-    tail = outside.hosted.tail(0, 100)
-    assert tail == outside.hosted.journal.told(0, 100) and outside.hosted.in_memory(0)
-    assert outside.hosted.tail(1, 1) == tail[1:2]
-
-
-@pytest.mark.parametrize("cut", range(40_000, 304_000, 33_000))
-def test_killed_anywhere_it_goes_on_to_the_same(tmp_path: Path, cut: int) -> None:
-    undisturbed = finished(opened(tmp_path / "a"))
-    outside = opened(tmp_path / "b")
-    send(outside, talk(), cut)
-    outside.work()
-    outside.hosted.want_snapshot(2)
-    outside.work()
-    send(outside, talk(), min(cut + 30_000, 304_000))
-    for _ in range(cut // 30_000):  # some of it written, some worked on, the rest lost
-        if outside.waiting:
-            commit([outside.waiting.popleft()])
-        elif outside.items:
-            outside._hear(outside.items.popleft())
-    outside = again(again(outside))
-    outside.hosted.attach(2)
-    finished(outside)
-    assert comparable(outside) == comparable(undisturbed)
-    check([m for m in log_of(outside) if m["type"] != "turn.provisional"])
-    last, other = log_of(outside)[-1], log_of(undisturbed)[-1]
-    assert last["sha256"]["audio"] == other["sha256"]["audio"]
-    assert last["rttm"].split()[2:7] == other["rttm"].split()[2:7]
-    outside.hosted.journal.clean(keep_audio=False)
-    late = again(outside)
-    assert late.hosted.board.ended and late.hosted.received == len(talk()) // 2
-
-
-def test_words_survive_too(tmp_path: Path) -> None:
-    outside = opened(tmp_path)
-    words = messages.WordsAdd(batch="b", words=(messages.Word(id="w", start_ms=1000, end_ms=1200),))
-    assert outside.hosted.command(words) is None
-    outside.work()
-    outside = finished(again(outside))
-    labelled = [m for m in log_of(outside) if m["type"] == "words.labelled"]
-    assert labelled[0]["words"] == [{"id": "w", "speaker": "S1", "share": 1.0}] and len(labelled) == 1
+    tail = outside.hosted.teller.tail(0, 100)
+    assert tail == outside.hosted.journal.told(0, 100) and outside.hosted.teller.in_memory(0)
+    assert outside.hosted.teller.tail(1, 1) == tail[1:2]
 
 
 def test_a_journal_that_cannot_be_written_ends_it(tmp_path: Path) -> None:
@@ -224,17 +186,6 @@ def test_a_journal_that_cannot_be_written_ends_it(tmp_path: Path) -> None:
     send(outside, talk(), 8_000)
     outside.work()
     assert outside.broken == ["storage_full"] and outside.hosted.durable == 0
-
-
-def test_another_story_after_a_restart_is_noticed(tmp_path: Path) -> None:
-    outside = opened(tmp_path)
-    send(outside, talk(), 200_000)
-    outside.work()
-    outside = again(outside)
-    outside.hosted.description.request.metadata.clear()
-    outside.items = deque(Sound(b"\0\0" * 200_000, 0) for _ in range(1))
-    outside.work()
-    assert outside.broken[0] == "engine_failed"
 
 
 def test_refusals() -> None:

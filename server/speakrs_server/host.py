@@ -1,0 +1,334 @@
+"""Sessions that are alive in this process, and the threads that hear and write for them; recovery from the disk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.abc
+import structlog
+
+from speakrs_server import messages
+from speakrs_server.codes import ProtocolError, RemoteProtocolError
+from speakrs_server.committer import Committer, Submission
+from speakrs_server.hosted import Hosted
+from speakrs_server.journal import Description, Journal, Owned, Saved, Store, read_description
+from speakrs_server.messages import ServerMessage
+from speakrs_server.metrics import Metrics
+from speakrs_server.recovery import recover
+from speakrs_server.results import finish
+from speakrs_server.sessions import Registry
+from speakrs_server.settings import Settings
+from speakrs_server.unit import Recipe, Unit, recipe_for
+from speakrs_server.worker import Item, Report, Runner, Worker, runner_of
+from speakrs_stream import __version__
+from speakrs_stream.core.config import SpeakerBounds
+from speakrs_stream.core.live.config import LiveConfig
+from speakrs_stream.engine import Engine
+from speakrs_stream.errors import SnapshotMismatch
+
+HANDOVER = 8.0
+"""Seconds that another process gets to give up a session."""
+log = structlog.get_logger("speakrs_server")
+
+
+class Host:
+    """Everything about sessions but who may use them. Runs in the event loop's thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        expel: Callable[[str, ProtocolError], None],
+        runner: Runner | None = None,
+    ) -> None:
+        """expel: ends the conversations of a session; runner: answers questions instead of the engine's networks.
+        OSError where the data folder cannot be used."""
+        self.settings, self.engine = settings, engine
+        self.store = Store(Path(settings.data_dir))
+        self.registry = Registry()
+        self.metrics = Metrics(__version__)
+        self.sessions: dict[str, Hosted] = {}
+        """Those that are heard, waited for, or finished here."""
+        self._expel = expel
+        self._runner = runner or runner_of(engine.networks)
+        self._base = Recipe(
+            engine.config, LiveConfig(), engine.model, engine.bundle.sha256, messages.AudioFormat(), SpeakerBounds()
+        )
+        self._closed = False
+        self._tasks: anyio.abc.TaskGroup
+        self._portal: Callable[[Callable[[], None]], None]
+
+    # -- threads ---------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Seconds of a clock that only goes forward."""
+        return time.monotonic()
+
+    def open(self, tasks: anyio.abc.TaskGroup, call: Callable[[Callable[[], None]], None]) -> None:
+        """Start the threads. call: runs something in the event loop, from any thread."""
+        self._tasks, self._portal = tasks, call
+        self.committer = Committer(self.settings.commit_interval_ms / 1000, self.metrics.fsync.observe)
+        self.worker = Worker(
+            self._runner,
+            lambda report: call(partial(self._report, report)),
+            max_batch=self.settings.max_batch,
+            observe=self.metrics.inferred,
+        )
+
+    def _report(self, report: Report) -> None:
+        hosted = self.sessions.get(report.session)
+        if hosted is not None:
+            hosted.report(report)
+            hosted.want_snapshot(self.settings.snapshot_interval_s)
+
+    def commit(self, submission: Submission) -> None:
+        """See `hosted.Outside`."""
+        done = submission.done
+        if self._closed:
+            return  # the journal is closed: what is not in it is heard again by whoever goes on
+
+        def committed(error: OSError | None) -> None:
+            self._portal(lambda: done(error))
+
+        self.committer.submit(Submission(submission.writes, submission.durability, committed))
+
+    def give(self, session: str, item: Item) -> None:
+        """See `hosted.Outside`."""
+        self.worker.give(session, item)
+
+    def seen(self, message: ServerMessage) -> None:
+        """See `hosted.Outside`."""
+        self.metrics.told(message)
+
+    def save(self, session: str, journal: Journal, saved: Saved) -> None:
+        """See `hosted.Outside`."""
+
+        async def work() -> None:
+            try:
+                await anyio.to_thread.run_sync(partial(journal.save, saved))
+            except Exception as error:  # the journal alone is enough to recover from: only slower
+                log.warning("snapshot failed", session=session, error=type(error).__name__)
+            if session in self.sessions:
+                self.sessions[session].snapshot_saved()
+
+        self._tasks.start_soon(work)
+
+    def conclude(self, session: str, unit: Unit) -> None:
+        """See `hosted.Outside`."""
+        hosted = self.sessions[session]
+
+        def work() -> messages.SessionFinal:
+            final = self.engine.diarization(unit.outcome(), session)
+            done = finish(session, hosted.board, final, hosted.journal.audio_digest(), hosted.received)
+            hosted.journal.keep({"live": done.live.to_json(), "final": done.final.to_json()})
+            return done.message
+
+        async def task() -> None:
+            try:
+                final = await anyio.to_thread.run_sync(work)
+            except Exception as error:  # one session's result must not stop the others
+                log.error("result failed", session=session, error=f"{type(error).__name__}: {error}")
+                self.broke(session, "engine_failed", "the result could not be made")
+                return
+            if session in self.sessions:
+                hosted.concluded(final)
+
+        self._tasks.start_soon(task)
+
+    def ended(self, session: str) -> None:
+        """See `hosted.Outside`."""
+        self.registry.final(session)
+        hosted = self.sessions[session]
+
+        async def clean() -> None:
+            keep = hosted.description.request.keep_audio == "with_result"
+            await anyio.to_thread.run_sync(partial(hosted.journal.clean, keep_audio=keep))
+            await self.let_go(session)
+
+        self._tasks.start_soon(clean)
+        log.info("session ended", session=session, audio_ms=hosted.ms(hosted.received))
+
+    def broke(self, session: str, code: str, message: str) -> None:
+        """See `hosted.Outside`: connections are told, and a resume reads the session from its journal again."""
+        hosted = self.sessions.get(session)
+        if hosted is None:
+            return
+        log.warning("session broke", session=session, code=code)
+        fault = RemoteProtocolError(code, message)
+        self._expel(session, fault)
+        if fault.code.retryable:
+            self.registry.forget(session)
+        else:
+            self.registry.failed(session)
+        self._tasks.start_soon(self.let_go, session)
+
+    async def let_go(self, session: str) -> None:
+        """Let go of a session: what is submitted is written first."""
+        hosted = self.sessions.get(session)
+        if hosted is None:
+            return
+        self.worker.drop(session)
+        written = anyio.Event()
+        self.commit(Submission((), "none", lambda error: written.set()))
+        await written.wait()
+        while hosted.listeners and hosted.board.ended:  # noqa: ASYNC110 - rare, and short
+            await anyio.sleep(0.05)  # they still read the last messages
+        if self.sessions.pop(session, None) is not None:
+            await anyio.to_thread.run_sync(hosted.journal.close)
+
+    # -- opening ---------------------------------------------------------------------------------------------
+
+    def recipe(self, request: messages.SessionStart, max_delay_ms: int) -> Recipe:
+        """What a session's hearing is made of; ConfigError where it asks for what is impossible."""
+        return recipe_for(request, max_delay_ms, self._base)
+
+    async def open_session(self, description: Description, recipe: Recipe) -> Hosted:
+        """A new session; OSError where its journal cannot be written."""
+        journal = await anyio.to_thread.run_sync(self._create, description)
+        hosted = self.sessions[description.id] = Hosted(description, journal, self)
+        self.worker.host(description.id, Unit(recipe))
+        return hosted
+
+    def _create(self, description: Description) -> Journal:
+        journal = self.store.create(description.id)
+        journal.describe(description)
+        return journal
+
+    def finish(self, hosted: Hosted) -> None:
+        """No more audio comes for a session."""
+        self.registry.ending(hosted.id)
+        hosted.end()
+
+    async def told(self, hosted: Hosted, after: int, limit: int) -> list[bytes]:
+        """Durable messages after number `after`, wherever they are."""
+        if hosted.teller.in_memory(after):
+            return hosted.teller.tail(after, limit)
+        return await anyio.to_thread.run_sync(hosted.journal.told, after, limit)
+
+    # -- recovery --------------------------------------------------------------------------------------------
+
+    async def recover_all(self) -> None:
+        """Take every session on the disk that is not over and that nobody has."""
+        for session in await anyio.to_thread.run_sync(self.store.all):
+            folder = self.store.folder(session)
+            if folder is None or session in self.sessions or _clean(folder):
+                continue
+            try:
+                await self.recover(session)
+            except Owned:
+                continue
+            except Exception as error:  # one damaged session must not keep the server from starting
+                log.error("session cannot be recovered", session=session, error=f"{type(error).__name__}: {error}")
+
+    async def recover(self, session: str) -> None:
+        """Go on with a session from its journal; Owned where another process has it."""
+        loaded = await anyio.to_thread.run_sync(self._load, session)
+        if loaded is None or session in self.sessions:
+            return
+        hosted, unit, items = loaded
+        self.sessions[session] = hosted
+        description = hosted.description
+        if hosted.board.ended:
+            self.registry.recover(
+                session, description.key, 0, epoch=hosted.epoch, confirmed=1, now=self.now(), ending=True
+            )
+            self.ended(session)
+            return
+        self.registry.recover(
+            session,
+            description.key,
+            description.resume_window_s,
+            epoch=hosted.epoch,
+            confirmed=max(hosted.epoch - 1, 1),
+            now=self.now(),
+            ending=hosted.ending,
+        )
+        self.worker.host(session, unit)
+        for item in items:
+            self.worker.give(session, item)
+        log.info("session recovered", session=session, epoch=hosted.epoch, audio_ms=hosted.ms(hosted.received))
+
+    def _load(self, session: str) -> tuple[Hosted, Unit, list[Item]] | None:
+        """In a thread: read everything about a session."""
+        folder = self.store.folder(session)
+        description = read_description(folder) if folder else None
+        if folder is None or description is None:
+            return None
+        journal = Journal(folder)
+        try:
+            journal.open()
+            recipe = self.recipe(description.request, description.max_delay_ms)
+            hosted = Hosted(description, journal, self)
+            told = sum(from_engine for _, from_engine in journal.messages())
+            for saved in journal.snapshots():
+                try:
+                    if saved.told <= told:
+                        unit = Unit.restore(saved.stream, recipe)
+                        return hosted, unit, recover(hosted, saved, unit)
+                except SnapshotMismatch:
+                    continue
+            unit = Unit(recipe)
+            return hosted, unit, recover(hosted, None, unit)
+        except BaseException:
+            journal.close()
+            raise
+
+    async def take_over(self, session: str) -> None:
+        """Host a session that lies on the disk, asking another process for it if need be."""
+        if self.store.folder(session) is None:
+            raise RemoteProtocolError("unknown_session", "there is no such session")
+        until = self.now() + HANDOVER
+        while session not in self.sessions:
+            try:
+                await self.recover(session)
+                break
+            except Owned:
+                if self.now() > until:
+                    raise RemoteProtocolError("internal", "another process has this session") from None
+                await anyio.to_thread.run_sync(self.store.claim, session)
+                await anyio.sleep(0.1)
+            except (OSError, ValueError) as error:
+                raise RemoteProtocolError("unknown_session", "the session cannot be read") from error
+        if session not in self.sessions:
+            raise RemoteProtocolError("unknown_session", "the session cannot be read")
+
+    async def give_up(self, session: str) -> None:
+        """Another process takes over."""
+        self._expel(session, RemoteProtocolError("superseded", "the session goes on in another process"))
+        self.registry.forget(session)
+        await self.let_go(session)
+        log.info("session given up", session=session)
+
+    async def keep_house(self) -> None:
+        """Finish sessions nobody came back to, give up those that another process asks for."""
+        for session in self.registry.expired(self.now()):
+            if (hosted := self.sessions.get(session)) is not None:
+                self.finish(hosted)
+        for session in list(self.sessions):
+            if self.sessions[session].journal.claimed():
+                await self.give_up(session)
+
+    async def sweep(self) -> None:
+        """Remove results whose time is over."""
+        for session in await anyio.to_thread.run_sync(self.store.expire, time.time() - self.settings.result_ttl_s):
+            self.registry.forget(session)
+
+    def close(self) -> None:
+        """Stop the threads; what was submitted is written."""
+        self.worker.stop()
+        self._closed = True
+        self.committer.close()
+        for hosted in self.sessions.values():
+            hosted.journal.close()
+
+
+def _clean(folder: Path) -> bool:
+    """Whether a session is finished and holds nothing that should be gone."""
+    description = read_description(folder)
+    kept = description is not None and description.request.keep_audio == "with_result"
+    left = any(folder.glob("snapshot-*.bin")) or (not kept and any(folder.glob("input-*.seg")))
+    return (folder / "final.json").exists() and not left

@@ -1,0 +1,147 @@
+"""What messages are made of: numbers and names with their limits, and the parts that several messages share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Ms = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Samples = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Seq = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+SpeakerId = Annotated[str, Meta(pattern=r"^S[1-9][0-9]{0,8}$")]
+AnySpeakerId = Annotated[str, Meta(pattern=r"^(S[1-9][0-9]{0,8}|UU)$")]
+TurnId = Annotated[str, Meta(pattern=r"^t_[0-9A-HJKMNP-TV-Z]{4,13}$")]
+SessionId = Annotated[str, Meta(pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$")]
+ShortText = Annotated[str, Meta(min_length=1, max_length=200)]
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
+Token = Annotated[str, Meta(min_length=1, max_length=8_192)]
+Encoding = Literal["pcm_s16le", "pcm_f32le", "mulaw", "alaw"]
+Durability = Literal["none", "written", "synced"]
+
+
+class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What all messages have in common: unknown fields are ignored, absent ones have their default."""
+
+
+class AudioFormat(Message, frozen=True, kw_only=True):
+    """Sound as the client sends it; channels are averaged. framing: `header16` frames carry their position, `raw`
+    ones are nothing but samples."""
+
+    encoding: Encoding = "pcm_s16le"
+    sample_rate: Annotated[int, Meta(ge=8_000, le=96_000)] = 16_000
+    channels: Annotated[int, Meta(ge=1, le=8)] = 1
+    framing: Literal["header16", "raw"] = "header16"
+
+
+class SpeakerHint(Message, frozen=True, kw_only=True):
+    """What is known of the number of speakers; `count` for exactly so many."""
+
+    count: Annotated[int, Meta(ge=1, le=100)] | None = None
+    min: Annotated[int, Meta(ge=1, le=100)] | None = None
+    max: Annotated[int, Meta(ge=1, le=100)] | None = None
+
+
+class WordsOption(Message, frozen=True, kw_only=True):
+    """Whether words will be sent, and how long one waits for a label before it goes out as provisional."""
+
+    enabled: bool = True
+    max_wait_ms: Annotated[int, Meta(ge=0, le=120_000)] = 1_500
+
+
+class Word(Message, frozen=True, kw_only=True):
+    """A word of the client's recognizer. `text` may be left out: nothing here needs it."""
+
+    id: Id
+    start_ms: Ms
+    end_ms: Ms
+    text: Annotated[str, Meta(max_length=200)] | None = None
+
+
+class Share(Message, frozen=True, kw_only=True):
+    """Another speaker's share of a word, 0 to 1."""
+
+    speaker: SpeakerId
+    share: float
+
+
+class LabelledWord(Message, frozen=True, kw_only=True):
+    """Who said a word: the speaker with the largest share of it; `UU` when nobody speaks within a quarter second."""
+
+    id: Id
+    speaker: AnySpeakerId
+    share: float = 0.0
+    also: tuple[Share, ...] = ()
+
+
+class RelabelledWord(Message, frozen=True, kw_only=True):
+    """A word whose speaker turned out to be somebody else."""
+
+    id: Id
+    speaker: AnySpeakerId
+
+
+class Resume(Message, frozen=True, kw_only=True):
+    """What to come back with after a lost connection, and for how long."""
+
+    token: str
+    window_s: int
+
+
+class Limits(Message, frozen=True, kw_only=True):
+    """What a session may do."""
+
+    max_frame_bytes: int
+    max_frame_ms: int
+    max_unacked_ms: int
+    max_rate: float
+    max_session_s: int
+    idle_s: float
+
+
+class Models(Message, frozen=True, kw_only=True):
+    """Which networks listen: name of the bundle and hash of its manifest."""
+
+    bundle: str
+    sha256: str
+
+
+class OpenTurn(Message, frozen=True, kw_only=True):
+    """A turn that is shown and may still change."""
+
+    turn: TurnId
+    rev: int
+    speaker: SpeakerId
+    start_ms: Ms
+    end_ms: Ms
+
+
+class KnownSpeaker(Message, frozen=True, kw_only=True):
+    """A speaker: its name if it has one, and the speaker it was merged into."""
+
+    speaker: SpeakerId
+    name: str | None = None
+    merged_into: SpeakerId | None = None
+
+
+class Airtime(Message, frozen=True, kw_only=True):
+    """How long a speaker of the live result spoke."""
+
+    id: SpeakerId
+    speech_ms: Ms
+    name: str | None = None
+
+
+class Results(Message, frozen=True, kw_only=True):
+    """Where the results are; put another suffix for another format."""
+
+    live: str
+    final: str
+
+
+class Digests(Message, frozen=True, kw_only=True):
+    """SHA-256 of the audio as it was sent (without headers) and of both RTTM files."""
+
+    audio: str
+    live_rttm: str
+    final_rttm: str

@@ -1,0 +1,91 @@
+"""A session after a restart: fold what was told, and gather what has to be heard again."""
+
+from __future__ import annotations
+
+from speakrs_server import messages
+from speakrs_server.hosted import Hosted
+from speakrs_server.identifiers import turn_id
+from speakrs_server.journal import AUDIO, COMMAND, END, Saved
+from speakrs_server.messages import WordsAdd, decode_client
+from speakrs_server.records import Cursor
+from speakrs_server.translation import message_of
+from speakrs_server.unit import Unit
+from speakrs_server.worker import Finish, Item, Order, Sound
+from speakrs_stream.audio.pcm import WIDTHS
+from speakrs_stream.core.events import TurnStarted
+
+
+def recover(hosted: Hosted, saved: Saved | None, unit: Unit) -> list[Item]:
+    """Bring a session up to what its journal says; returns what its unit has to hear again, in order.
+
+    saved: the snapshot that `unit` was restored from; None for a new unit
+    """
+    over_at = _fold(hosted, saved.told if saved else 0)
+    _show_open(hosted, unit)
+    hosted.over = hosted.board.ended
+    hosted.teller.epoch = saved.epoch if saved else 1
+    hosted.received = hosted.processed = hosted.saved = saved.position if saved else 0
+    items = _again(hosted, saved.cursor if saved else None)
+    if over_at is not None:  # the audio may be gone by now
+        hosted.received = hosted.processed = over_at
+    hosted.durable = hosted.received
+    if hosted.ending and not any(isinstance(item, Finish) for item in items):
+        items.append(Finish())
+    _words(hosted)
+    return items
+
+
+def _fold(hosted: Hosted, after: int) -> int | None:
+    """Take what was told; where the session is over, how much audio it had."""
+    engine, over_at = 0, None
+    for message, from_engine in hosted.journal.messages():
+        hosted.teller.remember(message)
+        if isinstance(message, messages.WordsLabelled) and hosted.words is not None:
+            hosted.words.remember(message.words)
+        if isinstance(message, messages.SessionFinalizing):
+            hosted.ending = True
+        if isinstance(message, messages.SessionFinal):
+            over_at = message.samples
+        if from_engine:
+            engine += 1
+            if engine > after:
+                hosted.expected.append(message)
+    hosted.told = after
+    return over_at
+
+
+def _show_open(hosted: Hosted, unit: Unit) -> None:
+    """Turns that the snapshot shows and that did not end in what was told since."""
+    over = {getattr(message, "turn", "") for message in hosted.expected}
+    for turn in unit.session.state.turns.values():
+        if not turn.final and turn_id(turn.turn) not in over:
+            hosted.board.push(message_of(TurnStarted(turn.turn, turn.revision, turn.speaker, turn.span)))
+
+
+def _again(hosted: Hosted, cursor: Cursor | None) -> list[Item]:
+    """Everything the client sent since a place in the journal."""
+    width = WIDTHS[hosted.audio.encoding] * hosted.audio.channels
+    items: list[Item] = []
+    for record, _ in hosted.journal.input.records(cursor):
+        hosted.teller.epoch = max(hosted.epoch, record.epoch)
+        match record.kind:
+            case _ if record.kind == AUDIO:
+                items.append(Sound(record.payload, record.position))
+                hosted.received = record.position + len(record.payload) // width
+            case _ if record.kind == COMMAND:
+                command = decode_client(record.payload)
+                if not isinstance(command, WordsAdd):
+                    items.append(Order(command))  # type: ignore[arg-type]
+            case _ if record.kind == END:
+                hosted.ending = True
+                items.append(Finish())
+    return items
+
+
+def _words(hosted: Hosted) -> None:
+    """Words that were sent at any time and are not settled."""
+    if hosted.words is None or hosted.over:
+        return
+    for record, _ in hosted.journal.input.records():
+        if record.kind == COMMAND and isinstance(command := decode_client(record.payload), WordsAdd):
+            hosted.words.add(command, hosted.outside.now())

@@ -1,0 +1,63 @@
+"""A session after a restart: wherever it was killed, it goes on to the same messages and the same result."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+
+import pytest
+
+from speakrs_server import messages
+from speakrs_server.committer import commit
+from speakrs_server.worker import Sound
+from tests.server.checker import check
+from tests.server.rig import talk
+from tests.server.test_hosted import again, comparable, finished, log_of, opened, send
+
+
+@pytest.mark.parametrize("cut", range(40_000, 304_000, 33_000))
+def test_killed_anywhere_it_goes_on_to_the_same(tmp_path: Path, cut: int) -> None:
+    undisturbed = finished(opened(tmp_path / "a"))
+    outside = opened(tmp_path / "b")
+    send(outside, talk(), cut)
+    outside.work()
+    outside.hosted.want_snapshot(2)
+    outside.work()
+    send(outside, talk(), min(cut + 30_000, 304_000))
+    for _ in range(cut // 30_000):  # some of it written, some worked on, the rest lost
+        if outside.waiting:
+            commit([outside.waiting.popleft()])
+        elif outside.items:
+            outside._hear(outside.items.popleft())
+    outside = again(again(outside))
+    outside.hosted.attach(2)
+    finished(outside)
+    assert comparable(outside) == comparable(undisturbed)
+    check([m for m in log_of(outside) if m["type"] != "turn.provisional"])
+    last, other = log_of(outside)[-1], log_of(undisturbed)[-1]
+    assert last["sha256"]["audio"] == other["sha256"]["audio"]
+    assert last["rttm"].split()[2:7] == other["rttm"].split()[2:7]
+    outside.hosted.journal.clean(keep_audio=False)
+    late = again(outside)
+    assert late.hosted.board.ended and late.hosted.received == len(talk()) // 2
+
+
+def test_words_survive_too(tmp_path: Path) -> None:
+    outside = opened(tmp_path)
+    words = messages.WordsAdd(batch="b", words=(messages.Word(id="w", start_ms=1000, end_ms=1200),))
+    assert outside.hosted.command(words) is None
+    outside.work()
+    outside = finished(again(outside))
+    labelled = [m for m in log_of(outside) if m["type"] == "words.labelled"]
+    assert labelled[0]["words"] == [{"id": "w", "speaker": "S1", "share": 1.0}] and len(labelled) == 1
+
+
+def test_another_story_after_a_restart_is_noticed(tmp_path: Path) -> None:
+    outside = opened(tmp_path)
+    send(outside, talk(), 200_000)
+    outside.work()
+    outside = again(outside)
+    outside.hosted.description.request.metadata.clear()
+    outside.items = deque(Sound(b"\0\0" * 200_000, 0) for _ in range(1))
+    outside.work()
+    assert outside.broken[0] == "engine_failed"
