@@ -125,16 +125,20 @@ class Script:
         return np.zeros(self.samples, np.float32)
 
     def window(self, source: int, number: int) -> tuple[U8, F32]:
-        """Activity (589, 3) and embeddings (3, D) of a window; source n > 0: of the first n steps, padded."""
+        """Activity (589, 3) and embeddings (3, D) of a window.
+
+        source: n > 0 for the first n steps, padded; -n for the end of the first n samples, padded
+        """
         key = (source, number)
         if key not in self._windows:
             self._windows[key] = self._look(source, number)
         return self._windows[key]
 
     def _look(self, source: int, number: int) -> tuple[U8, F32]:
-        generator = np.random.default_rng((self.seed, source, number))
-        start = number * self.step
-        audible = min(source * self.step if source else self.samples, self.samples) - start
+        generator = np.random.default_rng((self.seed, abs(source), number, *[7] * (source < 0)))
+        heard = source * self.step if source > 0 else -source or self.samples
+        start = max(0, (-source - WINDOW) // self.step + 1) * self.step if source < 0 else number * self.step
+        audible = min(heard, self.samples) - start
         near = [talk for talk in self.talks if talk.span.start < start + WINDOW and talk.span.end > start]
         spoken = np.zeros((FRAMES_PER_WINDOW, len(self.points)), np.uint8)
         for talk, moved in zip(near, self.edge * SAMPLE_RATE * generator.standard_normal((len(near), 2)), strict=True):

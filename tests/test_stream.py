@@ -127,6 +127,22 @@ def test_sound_that_is_refused_leaves_the_stream_as_it_was() -> None:
     assert stream.push(np.zeros(0)) == []
 
 
+@pytest.mark.parametrize("rate", [SAMPLE_RATE, 44_100])
+def test_a_flush_makes_everything_heard_final_and_the_end_does_not_know_of_it(rate: int) -> None:
+    engine, sound = coded_engine(), meeting(rate)
+    stream = engine.stream(sample_rate=rate, live=SETTINGS)
+    events = []
+    for start in range(0, len(sound), 2 * rate + 77):
+        events += stream.push(sound[start : start + 2 * rate + 77])
+        events += stream.flush()
+        assert stream.state.watermark == stream.samples and stream.state.turns
+        assert all(turn.final for turn in stream.state.turns.values())
+    assert stream.finish().turns == engine.diarize(sound, sample_rate=rate).turns
+    assert stream.state == fold(StreamState(), [*events, *stream.final_events])
+    with pytest.raises(SessionFinished):
+        stream.flush()
+
+
 class Faulty(CodedBackend):
     """Fails in every third inference as long as it is told to."""
 
@@ -175,6 +191,15 @@ def test_a_stream_goes_on_after_a_network_failed(kind: str) -> None:
         whole.push(samples)
     backend.failing = False
     assert whole.push(np.zeros(0)) == events, "all of the sound was kept"
+
+    calm, flushed, at = coded_engine(kind).stream(live=SETTINGS), engine.stream(live=SETTINGS), 199_999
+    events = calm.push(samples[:at])
+    assert flushed.push(samples[:at]) == events
+    events, backend.failing, backend.calls = calm.flush() + calm.push(samples[at:]), True, 2
+    with pytest.raises(ModelError):
+        flushed.flush()
+    backend.failing = False
+    assert flushed.push(samples[at:]) == events, "the flush took its place"
 
 
 def test_a_finished_stream_says_so() -> None:

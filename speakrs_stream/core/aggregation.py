@@ -55,14 +55,22 @@ class SpeakerCount:
         self.windows, start = plain
         self._sums, self._covers = Tape.of(arrays["sums"], start), Tape.of(arrays["covers"], start)
 
-    def counts(self, start: int, end: int) -> U8:
-        """Counts of frames start..end as they stand, (frames,) uint8; 0 where no window reaches."""
+    def counts(self, start: int, end: int, ahead: U8 | None = None) -> U8:
+        """Counts of frames start..end as they stand, (frames,) uint8; 0 where no window reaches.
+
+        ahead: (frames, 3) activity where the next window will be, counted as if it had been pushed
+        """
+        sums, covers = np.zeros(end - start, np.int16), np.zeros(end - start, np.int16)
         have = min(end, self._sums.end)
-        counts = np.zeros(end - start, np.uint8)
         if have > start:
-            sums, covers = self._sums.get(start, have), self._covers.get(start, have)
-            counts[: have - start] = np.rint(sums / np.maximum(covers, 1)).astype(np.uint8)
-        return counts
+            sums[: have - start], covers[: have - start] = self._sums.get(start, have), self._covers.get(start, have)
+        if ahead is not None:
+            at = nearest_frame(self.windows * self.step)
+            low, high = max(start, at), min(end, at + len(ahead))
+            if low < high:
+                sums[low - start : high - start] += ahead[low - at : high - at].sum(axis=1, dtype=np.int16)
+                covers[low - start : high - start] += 1
+        return np.rint(sums / np.maximum(covers, 1)).astype(np.uint8)
 
     def finish(self) -> U8:
         """Counts of the whole grid, (frames,) uint8."""

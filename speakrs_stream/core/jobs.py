@@ -26,5 +26,5 @@ class Job:
     and masks (3, 589). The answer is one array: (589, 7) · (T', C) · (D,) · (3, D)."""
 
     about: tuple[int, int, int] = (0, 0, 0)
-    """What is asked about, for logs and scripted answers: source (0 the stream, n its first n steps padded), number of
-    the window or trunk chunk, local speaker."""
+    """What is asked about, for logs and scripted answers: source (0 the stream, n its first n steps padded, -n the
+    end of its first n samples padded), number of the window or trunk chunk within it, local speaker."""

@@ -108,6 +108,10 @@ class Session:
             self._ask(Question("segmentation", (self._asked_windows, 0)))
             self._asked_windows += 1
 
+    def rest(self) -> F32:
+        """Sound from where the next whole window will start: (n,), a copy; what a padded last window would hold."""
+        return np.asarray(self._audio.get(self._asked_windows * self.config.step, self._audio.end)).copy()
+
     # -- questions and answers -------------------------------------------------------------------------------
 
     def _ask(self, question: Question) -> None:

@@ -61,6 +61,19 @@ def test_nobody_where_no_window_reaches() -> None:
     assert count.counts(5_000, 5_002).tolist() == [0, 0]
 
 
+def test_a_window_ahead_counts_as_if_it_were_there() -> None:
+    seg = activity(3, 4)
+    count, whole = SpeakerCount(16_000), SpeakerCount(16_000)
+    assert count.counts(0, 20, seg[0][:12]).tolist() == [*seg[0][:12].sum(axis=1), *[0] * 8]
+    for window in seg[:3]:
+        count.push(window)
+        whole.push(window)
+    ahead = count.counts(100, 900, seg[3])
+    whole.push(seg[3])
+    assert ahead.tolist() == whole.counts(100, 900).tolist()
+    assert count.windows == 3 and count.counts(5_000, 5_002, seg[3]).tolist() == [0, 0]
+
+
 def test_forgetting_changes_no_count_to_come() -> None:
     seg = activity(1, 12)
     kept, forgetful = SpeakerCount(16_000), SpeakerCount(16_000)

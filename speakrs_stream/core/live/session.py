@@ -8,37 +8,31 @@ pipeline on a short recording; its results are shown and then forgotten.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from speakrs_stream.core.aggregation import SpeakerCount
 from speakrs_stream.core.arrays import F32, U8, Array, Tape, below
 from speakrs_stream.core.config import PipelineConfig, SpeakerBounds
 from speakrs_stream.core.events import Event, Watermark
-from speakrs_stream.core.grid import WINDOW, frame_to_sample, sample_to_frame
+from speakrs_stream.core.grid import WINDOW, frame_to_sample, nearest_frame, sample_to_frame
 from speakrs_stream.core.history import WindowResult
 from speakrs_stream.core.jobs import Job
 from speakrs_stream.core.live.config import LiveConfig
 from speakrs_stream.core.live.identity import Heard, Identity
-from speakrs_stream.core.live.timeline import Placed, Shown, preview_counts, show, window_frames
+from speakrs_stream.core.live.looks import Flush, Look
+from speakrs_stream.core.live.timeline import Placed, Shown, show, window_frames
 from speakrs_stream.core.live.turns import TurnTracker
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS
 from speakrs_stream.core.reducer import Reducer, StreamState
 from speakrs_stream.core.session import Outcome, Session, SpeakerModel
 from speakrs_stream.core.snapshot import pack, unpack
-from speakrs_stream.errors import SessionError
+from speakrs_stream.errors import SessionError, SessionFinished
 
 MAIN = 0
-"""Source number of the stream itself; previews are 1, 2, 3 … steps long."""
+"""Source number of the stream itself; previews are 1, 2, 3 … steps long; -n looks at the end of the first n samples."""
 
-
-@dataclass(slots=True, eq=False)
-class _Preview:
-    """A look at the first seconds, padded with silence."""
-
-    session: Session
-    result: WindowResult | None = None
+PADDED = -1
+"""Window number of a preview or of a look for a flush: its embeddings are not remembered."""
 
 
 class LiveSession:
@@ -59,8 +53,10 @@ class LiveSession:
         self._placed: list[Placed] = []
         self._shown = Shown.nothing()
         self._opening = Tape()  # the first window's audio, for previews
-        self._previews: dict[int, _Preview] = {}
+        self._previews: dict[int, Look] = {}  # of the first so many steps
         self._previewed = 0  # previews shown
+        self._flushes: list[Flush] = []  # that are not shown yet, by position
+        self._flushed = 0  # sample up to which everything was made final by the last one shown
         self._next = 0  # windows shown
         self._jobs: dict[int, tuple[int, int]] = {}  # our job -> source and its job
         self._next_job = 0
@@ -96,11 +92,26 @@ class LiveSession:
             self._opening.append(np.asarray(samples[: WINDOW - self._opening.end], np.float32))
         step = self.config.step
         while (length := (len(self._previews) + 1) * step) < WINDOW and length <= self._opening.end and not self._next:
-            preview = Session(self.config, self.model)
-            preview.push(self._opening.get(0, length))
-            preview.finish()
-            self._previews[len(self._previews) + 1] = _Preview(preview)
+            look = Look.into(self._opening.get(0, length), self.config, self.model)
+            self._previews[len(self._previews) + 1] = look
         return []
+
+    def flush(self) -> list[Event]:
+        """Everything heard so far is to be final, and the stream goes on.
+
+        The last events follow once the jobs that were asked for by then are answered; the watermark then stands at
+        the last sample heard. Where that is not the end of a window, one more window is asked for, padded with silence.
+
+        Raises SessionFinished after `finish`, which makes everything final.
+        """
+        if self._finished:
+            raise SessionFinished("this stream has been finished; everything in it is final")
+        at, step = self.samples, self.config.step
+        if at > max([self._flushed, *(flush.at for flush in self._flushes)]):
+            reached = at % step == 0 if at < WINDOW else (at - WINDOW) % step == 0
+            audio = np.zeros(0, np.float32) if reached else self.main.rest()
+            self._flushes.append(Flush.of(at, audio, self.config, self.model))
+        return self._pump()
 
     def finish(self) -> list[Event]:
         """No more audio comes; the last events follow once every job is answered."""
@@ -113,8 +124,8 @@ class LiveSession:
     def jobs(self) -> list[Job]:
         """What must be inferred now and has not been handed out yet."""
         out = []
-        sources = [(number, preview.session) for number, preview in self._previews.items() if preview.result is None]
-        for number, session in [*sources, (MAIN, self.main)]:
+        looks = [(number, look.session) for number, look in self._looks().items() if look.result is None]
+        for number, session in [*looks, (MAIN, self.main)]:
             for job in session.jobs():
                 self._jobs[self._next_job] = (number, job.id)
                 out.append(Job(self._next_job, job.model, job.inputs, (number, *job.about[1:])))
@@ -124,13 +135,17 @@ class LiveSession:
     def ask_again(self) -> None:
         """Hand out every unanswered job once more, under new numbers: whoever had them will not answer."""
         self._jobs.clear()
-        for session in (self.main, *(preview.session for preview in self._previews.values())):
+        for session in (self.main, *(look.session for look in self._looks().values())):
             session.ask_again()
+
+    def _looks(self) -> dict[int, Look]:
+        """Previews and looks for a flush, by source number."""
+        return self._previews | {-flush.at: flush.look for flush in self._flushes if flush.look}
 
     @property
     def busy(self) -> bool:
         """Whether answers are awaited."""
-        return self.main.busy or any(preview.session.busy for preview in self._previews.values())
+        return self.main.busy or any(look.session.busy for look in self._looks().values())
 
     def resolve(self, job_id: int, output: Array) -> list[Event]:
         """Take a model's answer; return the events it leads to.
@@ -144,44 +159,74 @@ class LiveSession:
         if number == MAIN:
             self.main.resolve(inner, output)
         else:
-            preview = self._previews[number]
-            settled = preview.session.resolve(inner, output)
-            preview.result = settled[0] if settled else preview.result
+            self._looks()[number].resolve(inner, output)
         del self._jobs[job_id]
         return self._pump()
 
     def _pump(self) -> list[Event]:
-        """Show everything whose turn has come: previews by length, then windows, then the end."""
+        """Show everything whose turn has come: previews by length, then windows, each flush in its place, the end."""
         events: list[Event] = []
-        while self._next == 0 and (preview := self._previews.get(self._previewed + 1)) is not None:
+        while (more := self._show_next()) is not None:
+            events += more
+        return events
+
+    def _show_next(self) -> list[Event] | None:
+        """Show what comes next by position; None where that is not known yet."""
+        step, index = self.config.step, self._next
+        flush = self._flushes[0] if self._flushes else None
+        preview = self._previews.get(self._previewed + 1) if index == 0 else None
+        if preview is not None and (flush is None or (self._previewed + 1) * step <= flush.at):
             if preview.result is None:
-                return events
+                return None
             self._previewed += 1
-            events += self._preview(preview.result, self._previewed * self.config.step)
             preview.session = Session(self.config, self.model)  # lets go of its audio
-        while self._next < len(self.main.history):
-            index = self._next
-            activations = self.main.history.activations(index, index + 1)[0]
+            return self._preview(preview.result, self._previewed * step)
+        if flush is not None and flush.at < index * step + WINDOW:
+            if flush.waits:
+                return None
+            del self._flushes[0]
+            return self._flush(flush)
+        if index < len(self.main.history):
             self._next += 1
-            events += self._window(index, activations, self.main.history.embeddings[index])
+            activations = self.main.history.activations(index, index + 1)[0]
+            return self._window(index, activations, self.main.history.embeddings[index])
         if self._finished and not self.main.busy and not self._closed:
             self._closed = True
-            events += self._close()
-        return events
+            return self._end(self.samples, [])
+        return None
 
     # -- showing ---------------------------------------------------------------------------------------------
 
     def _processed(self) -> int:
         reached = (self._next - 1) * self.config.step + WINDOW if self._next else self._previewed * self.config.step
-        return min(reached, self.samples)
+        return min(max(reached, self._flushed), self.samples)
 
     def _preview(self, result: WindowResult, length: int) -> list[Event]:
         """Show the first `length` samples from a padded window."""
-        heard_frames = sample_to_frame(length)
-        activations = result.activations[:heard_frames]
-        placed = Placed(-self._previewed, 0, activations)
+        activations = result.activations[: sample_to_frame(length)]
+        placed = Placed(PADDED, 0, activations)
         placed.numbers, events, _ = self.identity.push(self._heard(placed, result.embeddings, length))
-        return self._update([placed], preview_counts(activations)[self._turns.frozen :], [*events])
+        self._show([placed], len(activations), ahead=activations)
+        return self._tell([*events])
+
+    def _flush(self, flush: Flush) -> list[Event]:
+        """Show what was heard up to a flush, as things are known now, and let it be final."""
+        self._flushed = flush.at
+        events: list[Event] = []
+        windows, cut, ahead = [*self._placed], sample_to_frame(flush.at), None
+        if flush.look is not None and flush.look.result is not None:
+            start = nearest_frame(self._next * self.config.step)
+            ahead = flush.look.result.activations[: max(cut - start, 0)]
+            latest = Placed(PADDED, start, ahead)
+            heard = self._heard(latest, flush.look.result.embeddings, flush.at)
+            latest.numbers, found, _ = self.identity.push(heard)
+            events += found
+            windows.append(latest)
+        self._ask_who(flush.at)
+        if windows:
+            self._show(windows, min(cut, max(one.start + len(one.activations) for one in windows)), ahead)
+        self._shown = self._shown.lasting(cut)
+        return self._end(flush.at, events)
 
     def _window(self, index: int, activations: U8, embeddings: Array) -> list[Event]:
         """Show one more whole window."""
@@ -191,42 +236,47 @@ class LiveSession:
         latest = Placed(index, start, activations)
         latest.numbers, events, changed = self.identity.push(self._heard(latest, embeddings, processed))
         frozen = self._turns.frozen
-        self._placed = [p for p in self._placed if p.window >= 0 and p.start + len(p.activations) > frozen]
+        self._placed = [p for p in self._placed if p.start + len(p.activations) > frozen]
         if changed:
-            rows = self.main.history.embeddings
-            again = self.identity.assign([self._heard(one, rows[one.window], processed) for one in self._placed])
-            for placed, numbers in zip(self._placed, again, strict=True):
-                placed.numbers = numbers
+            self._ask_who(processed)
         self._placed.append(latest)
-        high = self.identity.bounds.high
-        counts = self._count.counts(frozen, min(end, sample_to_frame(processed)))
-        if high is not None:
-            counts = np.minimum(counts, min(high, LOCAL_SPEAKERS)).astype(np.uint8)
-        return self._update(self._placed, counts, [*events])
+        self._show(self._placed, min(end, sample_to_frame(processed)))
+        return self._tell([*events])
+
+    def _ask_who(self, processed: int) -> None:
+        """Who the local speakers of older windows are, as things are known now."""
+        rows = self.main.history.embeddings
+        again = self.identity.assign([self._heard(one, rows[one.window], processed) for one in self._placed])
+        for placed, numbers in zip(self._placed, again, strict=True):
+            placed.numbers = numbers
 
     def _heard(self, placed: Placed, embeddings: Array, processed: int) -> Heard:
         return Heard(placed.window, processed, embeddings, placed.active, placed.clean, self._shown.shares(placed))
 
-    def _update(self, placed: list[Placed], counts: U8, events: list[Event]) -> list[Event]:
-        """Recompute what is shown in front of the watermark, move the watermark, say what changed."""
-        self._shown = show(placed, counts, self._turns.frozen, self._shown)
+    def _show(self, windows: list[Placed], end: int, ahead: U8 | None = None) -> None:
+        """Recompute what is shown from the watermark up to frame `end`; ahead: activity of a window that is padded."""
+        start, high = self._turns.frozen, self.identity.bounds.high
+        counts = self._count.counts(start, max(start, end), ahead)
+        if high is not None:
+            counts = np.minimum(counts, min(high, LOCAL_SPEAKERS)).astype(np.uint8)
+        self._shown = show(windows, counts, start, self._shown)
+
+    def _tell(self, events: list[Event]) -> list[Event]:
+        """Move the watermark and say what changed."""
         processed = self._processed()
         frozen = max(self._turns.frozen, min(self._shown.end, sample_to_frame(processed - self.live.max_delay)))
-        return self._tell(frozen, processed, events)
+        events += self._turns.push(self._shown, frozen, processed)
+        return self._mark(processed, events)
 
-    def _close(self) -> list[Event]:
-        """The stream is over: everything shown is final."""
-        return self._tell(max(self._turns.frozen, self._shown.end), self.samples, [], until=self.samples)
+    def _end(self, at: int, events: list[Event]) -> list[Event]:
+        """Everything shown is final, up to sample `at`."""
+        return self._mark(at, [*events, *self._turns.push(self._shown, self._shown.end, at, ends=True)])
 
-    def _tell(self, frozen: int, processed: int, events: list[Event], until: int | None = None) -> list[Event]:
-        last = self._closed
-        tracker_frozen = frozen + 1 if last else frozen  # a turn that ends with the audio ends for good
-        events += self._turns.push(self._shown, tracker_frozen, max(self.samples, 0) if last else processed)
-        if until is None:
-            until = frame_to_sample(frozen) if frozen else 0
+    def _mark(self, processed: int, events: list[Event]) -> list[Event]:
+        until = self._turns.until
         if until > self._reducer.watermark or processed > self._reducer.processed:
-            events.append(Watermark(max(until, self._reducer.watermark), processed))
-        self._cut(frozen)
+            events.append(Watermark(until, processed))
+        self._cut(self._turns.frozen)
         for event in events:
             self._reducer.push(event)
         return events
@@ -266,6 +316,8 @@ class LiveSession:
             )
         if self._next == 0:
             arrays["opening"] = self._opening.all().copy()
+        for index, flush in enumerate(self._flushes):
+            arrays[f"flush.{index}"] = flush.audio
         plain = {
             "main": main,
             "identity": identity,
@@ -276,6 +328,8 @@ class LiveSession:
             "reducer": self._reducer.plain(),
             "previewed": self._previewed,
             "previews": len(self._previews),
+            "flushes": [flush.at for flush in self._flushes],
+            "flushed": self._flushed,
             "next": self._next,
             "next_job": self._next_job,
             "finished": self._finished,
@@ -309,11 +363,13 @@ class LiveSession:
         opening = arrays.get("opening")
         session._opening = Tape.of(opening, 0) if opening is not None else Tape((), np.float32, WINDOW)
         for number in range(1, plain["previews"] + 1):
-            inner = Session(config, model)
-            if number > session._previewed and session._next == 0:
-                inner.push(session._opening.get(0, number * config.step))
-                inner.finish()
-            session._previews[number] = _Preview(inner)
+            waits = number > session._previewed and session._next == 0
+            opened = Look.into(session._opening.get(0, number * config.step), config, model) if waits else None
+            session._previews[number] = opened or Look(Session(config, model))
+        session._flushed = plain["flushed"]
+        session._flushes = [
+            Flush.of(at, arrays[f"flush.{index}"], config, model) for index, at in enumerate(plain["flushes"])
+        ]
         return session
 
     def _fingerprint(self, bundle: str) -> str:

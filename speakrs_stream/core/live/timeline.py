@@ -60,6 +60,13 @@ class Shown:
         """No frames."""
         return cls(start, np.zeros((0, 0), np.uint8), np.zeros(0, np.int64))
 
+    def lasting(self, end: int) -> Shown:
+        """The same up to frame `end`: whoever is shown last goes on until there."""
+        if not len(self.matrix) or end <= self.end:
+            return self
+        more = np.repeat(self.matrix[-1:], end - self.end, axis=0)
+        return Shown(self.start, np.concatenate([self.matrix, more]), self.numbers)
+
     def shares(self, placed: Placed) -> dict[int, Array]:
         """Number -> (3,) share of each local speaker's activity on which that number is shown."""
         low, high = max(placed.start, self.start), min(placed.start + len(placed.activations), self.end)
@@ -110,9 +117,3 @@ def window_frames(window: int, step: int) -> tuple[int, int]:
     """First and one past the last global frame of a window."""
     start = nearest_frame(window * step)
     return start, start + FRAMES_PER_WINDOW
-
-
-def preview_counts(activations: U8) -> U8:
-    """How many speak in each frame of a lone window, (frames,)."""
-    assert activations.shape[1] == LOCAL_SPEAKERS
-    return np.asarray(activations.sum(axis=1), np.uint8)

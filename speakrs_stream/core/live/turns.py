@@ -49,13 +49,22 @@ class TurnTracker:
     def __init__(self) -> None:
         self.frozen = 0
         """Global frame before which nothing changes."""
+        self._cut: tuple[int, int] | None = None  # where everything ended last: global frame, and sample
         self._open: list[_Turn] = []
         self._last = 0
 
-    def push(self, shown: Shown, frozen: int, limit: int) -> list[TurnEvent]:
+    @property
+    def until(self) -> int:
+        """Sample before which nothing changes."""
+        if self._cut is not None and self._cut[0] == self.frozen:
+            return self._cut[1]
+        return frame_to_sample(self.frozen) if self.frozen else 0
+
+    def push(self, shown: Shown, frozen: int, limit: int, *, ends: bool = False) -> list[TurnEvent]:
         """Compare with what was shown before, then let frames before `frozen` be final.
 
-        shown: frames from the old `self.frozen` on; limit: sample no turn reaches past.
+        shown: frames from the old `self.frozen` on; limit: sample no turn reaches past; ends: every turn ends for
+        good, those that reach `limit` too, and what follows begins there.
         """
         events: list[TurnEvent] = []
         new = self._stretches(shown)
@@ -70,7 +79,7 @@ class TurnTracker:
                     events.append(TurnRetracted(turn.number, turn.revision + 1))
         owner = {where: index for index, where in pairs.items()}
         for where, stretch in enumerate(new):
-            span = _span(stretch, limit)
+            span = self._span(stretch, limit)
             if span is None:
                 if where in owner:
                     turn = self._open[owner[where]]
@@ -82,7 +91,7 @@ class TurnTracker:
                 self._last += 1
                 turn = _Turn(self._last, 1, stretch, span)
                 events.append(TurnStarted(turn.number, 1, stretch.speaker, span))
-            if stretch.end < frozen:
+            if ends or stretch.end < frozen:
                 events.append(self._final(turn, stretch, limit))
                 continue
             if stretch.speaker != turn.at.speaker:
@@ -96,12 +105,21 @@ class TurnTracker:
             kept.append(turn)
         self._open = sorted(kept, key=lambda turn: turn.at)
         self.frozen = max(self.frozen, frozen)
+        if ends:
+            self._cut = self.frozen, limit
         return events
 
     def _final(self, turn: _Turn, stretch: Stretch, limit: int) -> TurnFinal:
-        span = _span(stretch, limit)
+        span = self._span(stretch, limit)
         assert span is not None
         return TurnFinal(turn.number, turn.revision + 1, stretch.speaker, span)
+
+    def _span(self, stretch: Stretch, limit: int) -> Span | None:
+        """Samples of a stretch; None where nothing of it lies before `limit`."""
+        start, end = frame_to_sample(stretch.start), min(frame_to_sample(stretch.end), limit)
+        if self._cut is not None and stretch.start == self._cut[0]:
+            start = self._cut[1]  # without a gap after what ended there
+        return Span(start, end) if start < end else None
 
     def _stretches(self, shown: Shown) -> list[Stretch]:
         """Stretches from the watermark on; those that continue a turn from behind it begin where that turn did."""
@@ -141,17 +159,13 @@ class TurnTracker:
         turns = [
             [t.number, t.revision, t.at.start, t.at.end, t.at.speaker, t.span.start, t.span.end] for t in self._open
         ]
-        return {"frozen": self.frozen, "last": self._last, "open": turns}
+        return {"frozen": self.frozen, "cut": self._cut, "last": self._last, "open": turns}
 
     def restore(self, state: dict[str, object]) -> None:
         """Take over what `state` saved."""
-        frozen, last, turns = state["frozen"], state["last"], state["open"]
+        frozen, cut, last, turns = state["frozen"], state["cut"], state["last"], state["open"]
         assert isinstance(frozen, int) and isinstance(last, int) and isinstance(turns, list)
+        assert cut is None or isinstance(cut, list)
         self.frozen, self._last = frozen, last
+        self._cut = (cut[0], cut[1]) if cut else None
         self._open = [_Turn(n, r, Stretch(a, b, s), Span(c, d)) for n, r, a, b, s, c, d in turns]
-
-
-def _span(stretch: Stretch, limit: int) -> Span | None:
-    """Samples of a stretch; None where nothing of it lies before `limit`."""
-    start, end = frame_to_sample(stretch.start), min(frame_to_sample(stretch.end), limit)
-    return Span(start, end) if start < end else None

@@ -7,7 +7,7 @@ events. Folding the events gives the state. Nothing before the watermark changes
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -57,8 +57,10 @@ SIZES = (1, 7, 160, 270, 1_000, 4_001, 16_000, 30_000, 170_000)
 class Player:
     """Plays a stream in an unruly way: odd pieces, late answers in any order, and saved and restored if so asked."""
 
-    def __init__(self, drawn: Case, seed: int, restores: float = 0.0) -> None:
+    def __init__(self, drawn: Case, seed: int, restores: float = 0.0, flushes: Sequence[int] = ()) -> None:
+        """restores: how often it is saved and restored; flushes: positions at which everything is to be final."""
         self.case = drawn
+        self.flushes = list(flushes)
         self.session = drawn.open()
         self.events: list[Event] = []
         self.restores = 0
@@ -74,9 +76,13 @@ class Player:
             size = (
                 int(self._random.choice(SIZES)) if self._random.random() < 0.5 else int(self._random.integers(50_000))
             )
+            size = min([size, *(flush - at for flush in self.flushes if flush > at)])
             self.events += self.session.push(audio[at : at + size])
             at += size
             self._perhaps_restore()
+            if at in self.flushes:
+                self.events += self.session.flush()
+                self._perhaps_restore()
             if self._random.random() > lazy:
                 self._answer(int(self._random.integers(6)))
         self._perhaps_restore()
@@ -142,7 +148,10 @@ def test_folding_the_events_gives_the_state_however_they_are_cut(seed: int) -> N
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_turns_end_once_and_numbers_are_never_used_again(seed: int) -> None:
-    events = flat(run(seed).groups)
+    ends_once(flat(run(seed).groups))
+
+
+def ends_once(events: Sequence[Event]) -> None:
     revisions: dict[int, list[int]] = {}
     ends: Counter[int] = Counter()
     created: list[int] = []
@@ -171,7 +180,10 @@ def test_turns_end_once_and_numbers_are_never_used_again(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_nothing_before_the_watermark_changes(seed: int) -> None:
-    wanted = run(seed)
+    holds_behind_the_watermark(run(seed))
+
+
+def holds_behind_the_watermark(wanted: Run) -> None:
     last = wanted.session.state
     before = StreamState()
     for group in wanted.groups:
@@ -198,6 +210,116 @@ def test_what_is_final_never_overlaps_itself(seed: int) -> None:
         spans = sorted(event.span for event in finals if event.speaker == speaker)
         assert all(first.end <= second.start for first, second in pairwise(spans))
     assert all(0 <= event.span.start < event.span.end <= wanted.case.script.samples for event in finals)
+
+
+# -- everything final, now -----------------------------------------------------------------------------------------
+
+
+def flush_positions(seed: int, samples: int) -> list[int]:
+    """Where a stream is flushed: anywhere, also twice within a frame, and where windows and previews end."""
+    generator = np.random.default_rng((seed, 8))
+    found = generator.integers(1, samples + 1, size=int(generator.integers(1, 4))).tolist()
+    found += [found[0] + int(generator.integers(1, 300))]
+    found += (SAMPLE_RATE * generator.integers(1, 21, size=1)).tolist()
+    return sorted({at for at in found if at <= samples})
+
+
+def flushed(drawn: Case, positions: Sequence[int]) -> Run:
+    """A stream that is flushed, everything answered at once; each flush and what it leads to is one group."""
+    session, script = drawn.open(), drawn.script
+    groups = []
+    for start, end in pairwise([0, *positions, script.samples]):
+        session.push(script.audio[start:end])
+        groups += settle(session, script)
+        if end in positions:
+            groups.append(session.flush() + flat(settle(session, script)))
+            state = session.state
+            assert state.watermark == state.processed == session.processed == end
+            assert all(turn.final and turn.span.end <= end for turn in state.turns.values())
+            assert session.flush() == [] and not session.busy, "nothing is left to say"
+    groups.append(session.finish())
+    return Run(drawn, [*groups, *settle(session, script)], session)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_flushed_stream_keeps_every_promise(seed: int) -> None:
+    drawn = case(seed)
+    positions = flush_positions(seed, drawn.script.samples)
+    wanted = flushed(drawn, positions)
+    holds_behind_the_watermark(wanted)
+    ends_once(flat(wanted.groups))
+    assert fold(StreamState(), flat(wanted.groups)) == wanted.session.state
+    player = Player(case(seed), seed + STREAMS, 0.03, positions)  # saved and restored with a flush in flight, too
+    player.play()
+    same_end(player, wanted)
+    outcome, plain = wanted.session.outcome(), run(seed).session.outcome()
+    assert (outcome.turns, outcome.exclusive) == (plain.turns, plain.exclusive), "the final result knows no flush"
+
+
+def test_a_flush_ends_turns_where_it_is_and_speech_goes_on_in_new_ones() -> None:
+    drawn, session = conversation("A 0.1-5, B 4.5-30, A 9-60", 40)
+    hear(session, drawn, 12.3)
+    assert session.state.watermark < SAMPLE_RATE
+    session.flush()
+    assert session.busy and session.state.processed == 12 * SAMPLE_RATE, "a padded window is asked for"
+    events = flat(settle(session, drawn.script))
+    at = round(12.3 * SAMPLE_RATE)
+    ends = [(e.speaker, e.span.end) for e in events if isinstance(e, TurnFinal)]
+    assert sorted(ends)[1:] == [(1, at), (2, at)]
+    assert events[-1] == Watermark(at, at)
+    hear(session, drawn, 27.7)
+    later = [turn for turn in session.state.turns.values() if turn.span.start >= at]
+    assert sorted((turn.speaker, turn.span.start) for turn in later) == [(1, at), (2, at)], "without a gap"
+
+
+def test_a_flush_where_a_window_ends_asks_for_nothing() -> None:
+    for seconds in (4, 10, 13):
+        drawn, session = conversation("A 0.1-60", 40)
+        hear(session, drawn, seconds)
+        events = session.flush()
+        end = seconds * SAMPLE_RATE
+        assert not session.busy and [e.span.end for e in events if isinstance(e, TurnFinal)] == [end]
+        assert session.state.watermark == end
+
+
+def test_a_flush_waits_for_what_was_asked_before_and_holds_up_what_comes_after() -> None:
+    drawn, session = conversation("A 0.1-60", 40)
+    audio = drawn.script.audio
+    session.push(audio[: 12 * SAMPLE_RATE + 99])
+    session.flush()
+    session.push(audio[12 * SAMPLE_RATE + 99 : 16 * SAMPLE_RATE])
+    asked = session.jobs()
+    looks = [job for job in asked if job.about[0] < 0]
+    assert {job.about[0] for job in looks} == {-(12 * SAMPLE_RATE + 99)}
+    for job in asked:
+        if job not in looks:
+            session.resolve(job.id, drawn.script.answer(job))
+    while jobs := session.jobs():
+        for job in jobs:
+            session.resolve(job.id, drawn.script.answer(job))
+    assert session.processed == 12 * SAMPLE_RATE, "what comes after a flush waits for it"
+    for job in looks:
+        session.resolve(job.id, drawn.script.answer(job))
+    settle(session, drawn.script)
+    assert session.processed == 16 * SAMPLE_RATE and session.state.watermark >= 12 * SAMPLE_RATE + 99
+
+
+def test_a_flush_of_nothing_says_nothing_and_a_finished_stream_refuses_one() -> None:
+    drawn, session = conversation("A 0-3", 3)
+    assert session.flush() == [] and not session.busy
+    hear(session, drawn, 3)
+    session.finish()
+    with pytest.raises(SessionFinished, match="is final"):
+        session.flush()
+
+
+def test_what_the_user_said_last_is_heard_by_a_flush() -> None:
+    drawn, session = under_one_number()
+    hear(session, drawn, 46)
+    late = next(turn for turn in session.state.turns.values() if turn.span.start > 30 * SAMPLE_RATE)
+    session.reject(late.turn)
+    events = session.flush()
+    assert [(e.turn, e.speaker) for e in events if isinstance(e, TurnFinal)] == [(late.turn, 2)]
 
 
 # -- what the user says --------------------------------------------------------------------------------------------

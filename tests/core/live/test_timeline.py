@@ -9,7 +9,7 @@ from speakrs_stream.core.aggregation import UNASSIGNED
 from speakrs_stream.core.arrays import U8
 from speakrs_stream.core.embedding.pooling import clean_frames
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, WINDOW
-from speakrs_stream.core.live.timeline import Placed, Shown, preview_counts, show, window_frames
+from speakrs_stream.core.live.timeline import Placed, Shown, show, window_frames
 
 LENGTH = 60
 
@@ -100,7 +100,9 @@ def test_windows_lie_on_the_nearest_frames() -> None:
     assert window_frames(1, WINDOW)[0] == round(Fraction(WINDOW, 270))
 
 
-def test_counts_of_a_lone_window_are_its_own() -> None:
-    frames = activity(np.random.default_rng(1), 30)
-    assert preview_counts(frames).tolist() == frames.sum(axis=1).tolist()
-    assert preview_counts(frames).dtype == np.uint8
+def test_whoever_is_shown_last_may_go_on() -> None:
+    shown = Shown(7, np.array([[1, 0], [0, 1]], np.uint8), np.array([2, 5]))
+    longer = shown.lasting(12)
+    assert (longer.start, longer.end) == (7, 12)
+    assert longer.matrix.tolist() == [[1, 0], *[[0, 1]] * 4]
+    assert shown.lasting(8) is shown and Shown.nothing(4).lasting(9).end == 4
