@@ -186,8 +186,9 @@ class Connection:
                 self._outbox.put(messages.Pong(id=message.id))
                 self.wake()
             case messages.SessionEnd():
-                self._mine(hosted)
-                self.server.host.finish(hosted)
+                if not hosted.ending:
+                    self._mine(hosted)
+                    self.server.host.finish(hosted)
             case messages.SessionShare():
                 self._outbox.put(self.server.share(hosted))
                 self.wake()

@@ -104,8 +104,9 @@ class Conversation:
             raise RemoteProtocolError("bad_message", f"{kind} can only come first", ref=kind)
         if isinstance(message, messages.SessionShare):
             return message
-        if self.phase == "ending":
-            raise RemoteProtocolError("bad_message", f"{kind} cannot follow session.end", ref=kind)
+        if self.phase == "ending" and not isinstance(message, messages.SessionEnd):
+            # not fatal: a client that comes back cannot know whether its end had arrived, and says all of it again
+            raise RemoteProtocolError("bad_message", f"{kind} cannot follow session.end", fatal=False, ref=kind)
         if isinstance(message, messages.SessionEnd):
             last = message.last_sample
             if last is not None and last != self.position:

@@ -201,6 +201,6 @@ def story(seed: int, steps: int = 60, *, end: bool = True) -> list[ServerMessage
     return Teller(random.Random(seed)).run(steps, end=end)
 
 
-def durable(message: ServerMessage) -> int | None:
-    """Number of a message; None for a passing one."""
+def durable(message: object) -> int | None:
+    """Number of a message; None for what has none."""
     return getattr(message, "seq", None)

@@ -137,6 +137,28 @@ async def test_a_lost_connection_is_resumed_without_gap_or_repeat(tmp_path: Path
         assert final["rttm"].replace(session, "X") == undisturbed["rttm"].replace(undisturbed["rttm"].split()[1], "X")
 
 
+async def test_who_comes_back_may_say_the_end_again(tmp_path: Path) -> None:
+    async with rig(tmp_path) as found:
+        async with found.connect() as socket:
+            client = Client(socket)
+            started = await client.start(max_delay_ms=2000)
+            at = await client.audio(talk())
+            await client.say("session.end", last_sample=at)
+            await client.until("session.finalizing")
+            socket.transport.abort()
+        async with found.connect() as socket:
+            client.socket = socket
+            last = client.durable()[-1]["seq"]
+            token = started["resume"]["token"]
+            await client.say("session.resume", session=started["session"], token=token, last_seq=last)
+            assert (await client.until("session.resumed"))["next_sample"] == at
+            await client.say("speaker.rename", speaker="S1", name="Ann")
+            assert not (await client.until("error"))["fatal"]
+            await client.say("session.end", last_sample=at)
+            await client.until("session.final")
+        check(client.heard)
+
+
 async def test_a_newer_connection_fences_the_older_one(tmp_path: Path) -> None:
     async with rig(tmp_path) as found, found.connect() as one:
         first = Client(one)

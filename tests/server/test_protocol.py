@@ -35,8 +35,10 @@ def test_the_usual_course() -> None:
     assert isinstance(talk.text(b'{"type":"speaker.rename","speaker":"S1","name":"Ann"}', 0.2), messages.SpeakerRename)
     assert talk.text(b'{"type":"session.end","last_sample":1600}', 0.3) == messages.SessionEnd(last_sample=1600)
     assert talk.text(b'{"type":"ping"}', 0.4) == messages.Ping()
-    with refused("bad_message"):
-        talk.text(b'{"type":"session.end"}', 0.5)
+    assert talk.text(b'{"type":"session.end","last_sample":1600}', 0.5), "a client that came back says it again"
+    with refused("bad_message") as late:
+        talk.text(b'{"type":"speaker.rename","speaker":"S1","name":"Ann"}', 0.5)
+    assert not late.value.fatal
     with refused("bad_message"):
         talk.binary(pack(b"\0\0", 1600), 0.5)
     assert talk.deadline() is None
