@@ -348,7 +348,7 @@ async def connect(
         speakers=speakers or SpeakerHint(),
         durability=durability,
         keep_audio="with_result" if keep_audio else "until_final",
-        words=words or WordsOption(enabled=False),
+        words=words,
         metadata=dict(metadata or {}),
     )
     opening = Opening(start=start, buffer_s=buffer_s, wait_s=wait_s, frame_ms=100 if mode == "live" else 400)

@@ -30,7 +30,7 @@ class SessionStart(Message, frozen=True, kw_only=True, tag="session.start"):
 
     `token` where no header or subprotocol carries it. `mode` file: send as fast as acks allow. `max_delay_ms`: how
     long a turn may stay provisional. `durability`: what `audio.ack.durable` promises. `keep_audio` until_final deletes
-    the sound once the result is there.
+    the sound once the result is there. Without `words` a server with captions listens for them.
     """
 
     token: Token | None = None
@@ -44,7 +44,7 @@ class SessionStart(Message, frozen=True, kw_only=True, tag="session.start"):
     durability: Durability | None = None
     keep_audio: Literal["until_final", "with_result"] = "until_final"
     resume_window_s: Annotated[int, Meta(ge=1, le=86_400)] | None = None
-    words: WordsOption = WordsOption(enabled=False)
+    words: WordsOption | None = None
     metadata: Annotated[dict[Id, ShortText], Meta(max_length=32)] = {}  # noqa: RUF012 - msgspec copies it
 
 
@@ -58,7 +58,7 @@ class SessionResume(Message, frozen=True, kw_only=True, tag="session.resume"):
 
 
 class SessionView(Message, frozen=True, kw_only=True, tag="session.view"):
-    """First message of a viewer that carries no token otherwise."""
+    """First message of a viewer that carries no token otherwise. `provisional`: turns and words that may change too."""
 
     token: Token | None = None
     provisional: bool = True
@@ -101,11 +101,13 @@ class SpeakersHint(Message, frozen=True, kw_only=True, tag="speakers.hint"):
 
 
 class WordsAdd(Message, frozen=True, kw_only=True, tag="words.add"):
-    """Words to be given speakers; `offset_ms` is added to their times."""
+    """Words to be given speakers; `offset_ms` is added to their times. `batch` names an utterance or a result of the
+    recognizer. `final` false: they may still change; the next message of the same batch takes their place."""
 
     batch: Id
     words: Annotated[tuple[Word, ...], Meta(max_length=500)]
     offset_ms: Ms = 0
+    final: bool = True
 
 
 class SessionShare(Message, frozen=True, kw_only=True, tag="session.share"):

@@ -119,14 +119,20 @@ class Connection:
                 self._outbox = self._box(message.last_seq, request.provisional, request.provisional_interval_ms)
                 self._enter(hosted, live=request.mode == "live")
                 await self._say(resumed)
-                self._outbox.put(hosted.board.snapshot())
+                self._catch_up(hosted)
             case messages.SessionView():
                 hosted = self.server.view(grant or self.server.check(message.token), self._session, self)
                 self._outbox = self._box(self._after, message.provisional, message.provisional_interval_ms)
                 self._enter(hosted, live=True)
-                self._outbox.put(hosted.board.snapshot())
+                self._catch_up(hosted)
             case _:
                 await self._say(messages.Pong(id=getattr(message, "id", 0)))
+
+    def _catch_up(self, hosted: Hosted) -> None:
+        """What is shown now and told to nobody again."""
+        self._outbox.put(hosted.board.snapshot())
+        for words in hosted.words.book.shown() if hosted.words is not None else ():
+            self._outbox.put(words)
 
     def _box(self, after: int, provisional: bool, interval_ms: int) -> Outbox:
         return Outbox(after, provisional=provisional, interval_s=interval_ms / 1000)

@@ -308,8 +308,9 @@ class Host:
         for session in self.registry.expired(self.now()):
             if (hosted := self.sessions.get(session)) is not None:
                 self.finish(hosted)
-        for session in list(self.sessions):
-            if self.sessions[session].journal.claimed():
+        for session, hosted in list(self.sessions.items()):
+            hosted.tick()
+            if hosted.journal.claimed():
                 await self.give_up(session)
 
     async def sweep(self) -> None:

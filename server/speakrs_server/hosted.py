@@ -21,7 +21,7 @@ from speakrs_server.records import Record
 from speakrs_server.teller import Listener, Teller
 from speakrs_server.translation import message_of
 from speakrs_server.unit import Unit
-from speakrs_server.words import WordBook
+from speakrs_server.word_desk import WordDesk
 from speakrs_server.worker import Finish, Item, Mark, Order, Report, Sound
 from speakrs_stream.core.grid import SAMPLE_RATE
 
@@ -91,8 +91,8 @@ class Hosted:
     """Sample at the client's rate of the newest snapshot."""
     over: bool = False
     """Whether the session is over."""
-    words: WordBook | None = None
-    """Words that wait for a speaker; None for sessions without."""
+    words: WordDesk | None = None
+    """Words and who says them; None for sessions without."""
     teller: Teller = field(init=False)
     """What listeners are told."""
     _arrivals: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=ARRIVALS))
@@ -101,7 +101,8 @@ class Hosted:
     def __post_init__(self) -> None:
         self.teller = Teller(self.journal, self.durability, self.outside.commit, self._shown, self._failed)
         words = self.description.request.words
-        self.words = WordBook(words.max_wait_ms) if words.enabled else None
+        if words is not None and words.enabled:
+            self.words = WordDesk(words, self.teller, self.journal, self.outside.now)
 
     # -- facts -----------------------------------------------------------------------------------------------
 
@@ -178,10 +179,7 @@ class Hosted:
         if isinstance(command, WordsAdd):
             if self.words is None:
                 return "this session was opened without words"
-            self.teller.write([(self.journal.input, command_record(command, self.received, self.epoch))])
-            refused = self.words.add(command, self.outside.now())
-            self._settle_words()
-            return f"{refused} words refused: too many wait" if refused else None
+            return self.words.take(command, self.received)
         self.teller.write([(self.journal.input, command_record(command, self.received, self.epoch))])
         self.outside.give(self.id, Order(command))
         return None
@@ -256,8 +254,8 @@ class Hosted:
     # -- the end ---------------------------------------------------------------------------------------------
 
     def _concluding(self, unit: Unit) -> None:
-        if self.words is not None and (labelled := self.words.settle(self.board, ended=True)):
-            self.teller.tell([(messages.WordsLabelled(seq=0, status="final", words=labelled), False)])
+        if self.words is not None:
+            self.words.conclude()
         self.teller.write([], lambda: self.outside.conclude(self.id, unit))
 
     def concluded(self, final: messages.SessionFinal) -> None:
@@ -269,11 +267,8 @@ class Hosted:
     def _shown(self, told: Sequence[ServerMessage]) -> None:
         for message in told:
             self.outside.seen(message)
-        merges = [message.seq for message in told if isinstance(message, messages.SpeakerMerged)]
-        if merges and self.words is not None and (changed := self.words.relabel(self.board)):
-            self.teller.tell([(messages.WordsRelabelled(seq=0, words=changed, cause=merges[-1]), False)])
-        if any(isinstance(message, messages.WatermarkMoved) for message in told):
-            self._settle_words()
+        if self.words is not None:
+            self.words.heard(told)
         if self.board.ended and not self.over:
             self.over = True
             self.outside.ended(self.id)
@@ -281,14 +276,10 @@ class Hosted:
     def _failed(self, error: OSError) -> None:
         self.outside.broke(self.id, "storage_full", f"the journal cannot be written: {error.strerror or error}")
 
-    def _settle_words(self) -> None:
-        if self.words is not None and (labelled := self.words.settle(self.board)):
-            self.teller.tell([(messages.WordsLabelled(seq=0, status="final", words=labelled), False)])
-
     def tick(self) -> None:
-        """Words that have waited long enough are told provisionally."""
-        if self.words is not None and (late := self.words.overdue(self.board, self.outside.now())):
-            self.teller.pass_on(messages.WordsLabelled(status="provisional", words=late))
+        """Time went by: words that have waited long enough are shown."""
+        if self.words is not None:
+            self.words.tick()
 
 
 def bare(message: ServerMessage) -> dict[str, Any]:

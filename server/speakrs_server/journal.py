@@ -197,6 +197,13 @@ class Journal:
             self.input.delete()
 
 
+def read_messages(folder: Path) -> Iterator[DurableMessage]:
+    """What a session's clients were told, in order, whoever owns the folder."""
+    for record, _ in Log(folder, "events", seed_of(folder.name, "events")).records():
+        if record.kind == EVENT:
+            yield decode_server(record.payload)  # type: ignore[misc]
+
+
 def read_result(folder: Path, name: str) -> str | None:
     """A result in a session's folder, whoever owns it; None where there is none."""
     path = folder / f"{name}.json"

@@ -43,14 +43,16 @@ class SpeakerHint(Message, frozen=True, kw_only=True):
 
 
 class WordsOption(Message, frozen=True, kw_only=True):
-    """Whether words will be sent, and how long one waits for a label before it goes out as provisional."""
+    """Whether there will be words, whose recognizer they come from, and how long one waits for a label before it goes
+    out as provisional. `source` server: the server listens for words itself, where it has captions."""
 
     enabled: bool = True
+    source: Literal["client", "server"] = "client"
     max_wait_ms: Annotated[int, Meta(ge=0, le=120_000)] = 1_500
 
 
 class Word(Message, frozen=True, kw_only=True):
-    """A word of the client's recognizer. `text` may be left out: nothing here needs it."""
+    """A word of the client's recognizer. `text` may be left out: labels do not need it; results have no words then."""
 
     id: Id
     start_ms: Ms
@@ -66,10 +68,14 @@ class Share(Message, frozen=True, kw_only=True):
 
 
 class LabelledWord(Message, frozen=True, kw_only=True):
-    """Who said a word: the speaker with the largest share of it; `UU` when nobody speaks within a quarter second."""
+    """Who said a word: the speaker who has the floor longest in it; `UU` when nobody speaks within a quarter second.
+    `share` is that part of it, `also` the others who speak in it. Times, offset included, and text are as they came."""
 
     id: Id
     speaker: AnySpeakerId
+    start_ms: Ms | None = None
+    end_ms: Ms | None = None
+    text: Annotated[str, Meta(max_length=200)] | None = None
     share: float = 0.0
     also: tuple[Share, ...] = ()
 

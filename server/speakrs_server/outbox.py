@@ -1,7 +1,7 @@
 """What a connection is still to be sent: its place in the durable log, and passing messages, the newest of each kind.
 
 A slow reader costs no memory: durable messages stay in the log until it asks for them, of passing ones only the
-latest of each turn is kept.
+latest of each turn and of each batch of words is kept.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ class Outbox:
     """Passing messages of one connection, and how far it is in the log."""
 
     def __init__(self, after: int, *, provisional: bool = True, interval_s: float = 0.0) -> None:
-        """after: number of the last durable message it has; provisional: whether it wants to see turns that may change
+        """after: number of the last durable message it has
+        provisional: whether it wants to see turns and words that may change
         interval_s: seconds between provisional updates at least
         """
         self.sent = after
@@ -25,6 +26,7 @@ class Outbox:
         self._provisional = provisional
         self._interval = interval_s
         self._turns: dict[str, bytes] = {}
+        self._words: dict[str, bytes] = {}
         self._other: dict[str, bytes] = {}
         self._counter = 0
         self._last = float("-inf")
@@ -35,6 +37,13 @@ class Outbox:
             if self._provisional:
                 self._turns.pop(message.turn, None)
                 self._turns[message.turn] = encode(message)
+            return
+        if isinstance(message, messages.WordsLabelled):
+            if self._provisional and message.batch is not None:
+                self._words.pop(message.batch, None)
+                self._words[message.batch] = encode(message)
+                if len(self._words) > MOST_SINGLE:
+                    self._words.pop(next(iter(self._words)))
             return
         self._counter += 1
         kind = type_of(message)
@@ -53,14 +62,15 @@ class Outbox:
         """Passing messages to send now; call it when nothing durable is left. now: seconds of any clock."""
         out = list(self._other.values())
         self._other.clear()
-        if self._turns and now - self._last >= self._interval:
+        if (self._turns or self._words) and now - self._last >= self._interval:
             self._last = now
-            out += self._turns.values()
+            out += [*self._turns.values(), *self._words.values()]
             self._turns.clear()
+            self._words.clear()
         return out
 
     def deadline(self) -> float | None:
         """When `take` has something at the latest; None where nothing waits."""
         if self._other:
             return float("-inf")
-        return self._last + self._interval if self._turns else None
+        return self._last + self._interval if self._turns or self._words else None

@@ -40,8 +40,8 @@ def _fold(hosted: Hosted, after: int) -> int | None:
     engine, over_at = 0, None
     for message, from_engine in hosted.journal.messages():
         hosted.teller.remember(message)
-        if isinstance(message, messages.WordsLabelled) and hosted.words is not None:
-            hosted.words.remember(message.words)
+        if hosted.words is not None:
+            hosted.words.recover(message)
         if isinstance(message, messages.SessionFinalizing):
             hosted.ending = True
         if isinstance(message, messages.SessionFinal):
@@ -88,4 +88,4 @@ def _words(hosted: Hosted) -> None:
         return
     for record, _ in hosted.journal.input.records():
         if record.kind == COMMAND and isinstance(command := decode_client(record.payload), WordsAdd):
-            hosted.words.add(command, hosted.outside.now())
+            hosted.words.book.add(command, hosted.outside.now())

@@ -9,6 +9,7 @@ from speakrs_server.message_parts import (
     AudioFormat,
     Digests,
     Durability,
+    Id,
     KnownSpeaker,
     LabelledWord,
     Limits,
@@ -28,7 +29,7 @@ from speakrs_server.message_parts import (
 
 
 class SessionStarted(Message, frozen=True, kw_only=True, tag="session.started"):
-    """The session is open: send audio."""
+    """The session is open: send audio. `captions`: which recognizer of the server listens for words, if one does."""
 
     seq: Seq
     protocol: str
@@ -41,6 +42,7 @@ class SessionStarted(Message, frozen=True, kw_only=True, tag="session.started"):
     resume: Resume
     limits: Limits
     heartbeat_s: float
+    captions: str | None = None
 
 
 class SessionResumed(Message, frozen=True, kw_only=True, tag="session.resumed"):
@@ -143,10 +145,12 @@ class SpeakerNamed(Message, frozen=True, kw_only=True, tag="speaker.named"):
 
 
 class WordsLabelled(Message, frozen=True, kw_only=True, tag="words.labelled"):
-    """Who said the words: durable, with `seq`, once they are settled; without it while they are provisional."""
+    """Who said the words of a batch. `final`: durable, with `seq`, once they are settled. `provisional`: without it;
+    all words of the batch that are shown and not final, in place of those that were provisional before."""
 
     status: Literal["provisional", "final"]
     words: tuple[LabelledWord, ...]
+    batch: Id | None = None
     seq: Seq | None = None
 
 

@@ -68,7 +68,7 @@ class Teller:
         numbered: list[tuple[ServerMessage, bytes]] = []
         records: list[tuple[Log, Record]] = []
         for message, from_engine in told:
-            if not hasattr(message, "seq") or (isinstance(message, messages.WordsLabelled) and message.seq is None):
+            if not hasattr(message, "seq"):
                 numbered.append((message, b""))
                 continue
             self._seq += 1

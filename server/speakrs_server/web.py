@@ -15,12 +15,13 @@ from websockets.http11 import Request, Response
 from speakrs_server import auth
 from speakrs_server.auth import Grant
 from speakrs_server.codes import ProtocolError, RemoteProtocolError
+from speakrs_server.journal import read_messages
 from speakrs_server.results import CONTENT_TYPES
 from speakrs_server.routes import Route, route
 from speakrs_server.schema import asyncapi, schema
 from speakrs_server.status import describe, health, readiness, result, session_info
+from speakrs_server.transcript import render_result
 from speakrs_stream.diarization import Diarization
-from speakrs_stream.formats import render
 
 if TYPE_CHECKING:
     from speakrs_server.app import Server
@@ -131,10 +132,18 @@ def _upgrade(
 
 
 async def _result(server: Server, found: Route) -> Response:
-    text = await anyio.to_thread.run_sync(partial(result, server, found.session, live=found.live))
-    if text is None:
+    body = await anyio.to_thread.run_sync(partial(_rendered, server, found))
+    if body is None:
         return response(409, "the session is not over\n")
-    body = await anyio.to_thread.run_sync(lambda: render(Diarization.from_json(text), found.format))
     kind = CONTENT_TYPES.get(found.format, "text/plain")
     name = f"{found.session}.{'live' if found.live else 'final'}.{found.format}"
     return response(200, body, kind, **{"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+def _rendered(server: Server, found: Route) -> str | None:
+    """In a thread: a result as text; None where there is none yet."""
+    text = result(server, found.session, live=found.live)
+    folder = server.host.store.folder(found.session)
+    if text is None or folder is None:
+        return None
+    return render_result(Diarization.from_json(text), found.format, read_messages(folder), live=found.live)

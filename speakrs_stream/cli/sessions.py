@@ -95,16 +95,17 @@ def show(session: str, data_dir: str | None) -> None:
 @debug_option
 def export(session: str, data_dir: str | None, format_: str, live: bool, output: str | None) -> None:
     """Write the result of a finished session."""
-    from speakrs_server.journal import read_result
+    from speakrs_server.journal import read_messages, read_result
+    from speakrs_server.transcript import render_result
     from speakrs_stream.diarization import Diarization
-    from speakrs_stream.formats import render, write_text_atomically
+    from speakrs_stream.formats import write_text_atomically
 
     kept, _ = known(data_dir, session)
     folder = kept.folder(session)
     text = read_result(folder, "live" if live else "final") if folder else None
-    if text is None:
+    if text is None or folder is None:
         raise ConfigError(f"session {session} is not finished: it has no result yet")
-    rendered = render(Diarization.from_json(text), format_)
+    rendered = render_result(Diarization.from_json(text), format_, read_messages(folder), live=live)
     if output is None:
         click.echo(rendered, nl=False)
     else:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from speakrs_stream.core.grid import SAMPLE_RATE, Span, seconds
 from speakrs_stream.diarization import Diarization, Speaker, Turn
 from speakrs_stream.errors import FormatError
+
+if TYPE_CHECKING:
+    from speakrs_stream.words import LabelledWord
 
 KIND = "speakrs-diarization"
 VERSION = 1
@@ -22,10 +25,11 @@ def render(diarization: Diarization, *, exclusive: bool = False) -> str:
     return dumps(diarization)
 
 
-def dumps(diarization: Diarization, *, embeddings: bool = False) -> str:
+def dumps(diarization: Diarization, *, embeddings: bool = False, words: Iterable[LabelledWord] = ()) -> str:
     """As JSON. Seconds are exact: a sixteen-thousandth has seven decimals at most.
 
     embeddings: whether to write voice prints, which are biometric data
+    words: what was said, where that is known; words without a time are left out
     """
     airtime = diarization.airtime()
     document = {
@@ -52,7 +56,8 @@ def dumps(diarization: Diarization, *, embeddings: bool = False) -> str:
         "exclusive": [turn_object(turn) for turn in diarization.exclusive],
         "warnings": list(diarization.warnings),
     }
-    return _one_turn_per_line(document)
+    said = [word_object(word, word.word.span) for word in words if word.word.span is not None]
+    return _one_turn_per_line(document | ({"words": said} if said else {}))
 
 
 def loads(text: str) -> Diarization:
@@ -87,6 +92,16 @@ def loads(text: str) -> Diarization:
 def turn_object(turn: Turn) -> dict[str, Any]:
     """A turn as it stands in JSON, in seconds."""
     return {"start": _exact(turn.span.start), "end": _exact(turn.span.end), "speaker": turn.speaker}
+
+
+def word_object(labelled: LabelledWord, span: Span) -> dict[str, Any]:
+    """A word and who said it as it stands in JSON, in seconds."""
+    return {
+        "start": _exact(span.start),
+        "end": _exact(span.end),
+        "speaker": labelled.speaker,
+        "word": labelled.word.text,
+    }
 
 
 def _exact(samples: int) -> float:

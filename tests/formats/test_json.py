@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from speakrs_stream.core.grid import Span
 from speakrs_stream.diarization import Diarization, Speaker
 from speakrs_stream.errors import FormatError
 from speakrs_stream.formats.json import dumps, loads, render
+from speakrs_stream.words import LabelledWord, Word
 
 
 def valid(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> bool:
@@ -114,3 +116,11 @@ def test_damaged_files_are_refused_or_read_but_nothing_else(meeting: Diarization
             assert isinstance(loads(damaged), Diarization)
         except FormatError as error:
             assert str(error)
+
+
+def test_words_stand_beside_the_turns(meeting: Diarization) -> None:
+    schema = json.loads(resources.files("speakrs_stream.formats").joinpath("diarization.schema.json").read_text())
+    said = [LabelledWord(Word("well", Span(16_000, 24_000)), "SPEAKER_01"), LabelledWord(Word("lost", None), "UNKNOWN")]
+    document = json.loads(dumps(meeting, words=said))
+    assert document["words"] == [{"start": 1.0, "end": 1.5, "speaker": "SPEAKER_01", "word": "well"}]
+    assert valid(document, schema, schema) and loads(json.dumps(document)) == meeting

@@ -224,9 +224,16 @@ async def test_words_get_their_speakers(tmp_path: Path) -> None:
     async with rig(tmp_path) as found, found.connect() as socket:
         client = Client(socket)
         await client.start(max_delay_ms=2000, words={"max_wait_ms": 0})
-        words = [{"id": f"w{n}", "start_ms": n, "end_ms": n + 200} for n in (1000, 5000, 9000)]
-        await client.say("words.add", batch="b1", words=words)
+        words = [{"id": f"w{n}", "start_ms": n, "end_ms": n + 200, "text": f"at {n}"} for n in (1000, 5000, 9000)]
+        await client.say("words.add", batch="b1", words=words[:1], final=False)
         assert (await client.until("words.labelled"))["status"] == "provisional"
+        session = client.heard[0]["session"]
+        async with found.connect(f"/v1/sessions/{session}/events") as socket_of_viewer:
+            viewer = Client(socket_of_viewer)
+            await viewer.say("session.view")
+            late = await viewer.until("words.labelled")
+        assert late["batch"] == "b1" and late["words"][0]["text"] == "at 1000", "who comes late sees what is shown"
+        await client.say("words.add", batch="b1", words=words)
         await client.audio(talk())
         await client.say("speaker.same", speaker="S2", into="S1")
         await client.say("session.end")
@@ -236,6 +243,19 @@ async def test_words_get_their_speakers(tmp_path: Path) -> None:
         merged = next(m for m in client.heard if m["type"] == "speaker.merged")
         changed = next(m for m in client.heard if m["type"] == "words.relabelled")
         assert changed["words"] == [{"id": "w5000", "speaker": "S1"}] and changed["cause"] == merged["seq"]
+        for which, speaker in (("live", "S1"), ("final", "SPEAKER_01")):
+            _, _, body = await found.get(f"/v1/sessions/{session}/result.json?pass={which}")
+            assert json.loads(body)["words"][1] == {"start": 5.0, "end": 5.2, "speaker": speaker, "word": "at 5000"}
+            _, _, body = await found.get(f"/v1/sessions/{session}/result.srt?pass={which}")
+            assert f"{speaker}: at 5000" in body.decode()
+
+
+async def test_words_that_are_not_wanted_are_refused(tmp_path: Path) -> None:
+    async with rig(tmp_path) as found, found.connect() as socket:
+        client = Client(socket)
+        await client.start(words={"source": "server"})
+        await client.say("words.add", batch="b", words=[])
+        assert (await client.until("error"))["ref"] == "words.add"
 
 
 async def test_commands_and_their_refusals(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from speakrs_server import messages
 from speakrs_server.outbox import MOST_SINGLE, Outbox
 
@@ -58,3 +60,25 @@ def test_it_never_grows() -> None:
     taken = [messages.decode_server(data) for data in box.take(0.0)]
     assert len(taken) == MOST_SINGLE
     assert messages.AudioAck(received=999, durable=0, processed=0) in taken and messages.Pong(id=999) in taken
+
+
+def words(batch: str, *texts: str) -> messages.WordsLabelled:
+    said = tuple(messages.LabelledWord(id=text, speaker="S1", text=text) for text in texts)
+    return messages.WordsLabelled(status="provisional", batch=batch, words=said)
+
+
+def test_of_words_the_newest_of_each_batch_counts() -> None:
+    box = Outbox(0, interval_s=1.0)
+    for message in (words("a", "wreck"), words("b", "x"), words("a", "recognize")):
+        box.put(message)
+    taken = box.take(1.0)
+    assert [(m["batch"], m["words"][0]["text"]) for m in map(json.loads, taken)] == [("b", "x"), ("a", "recognize")]
+    box.put(words("a"))
+    assert box.take(1.5) == [] and box.deadline() == 2.0
+    assert len(box.take(2.0)) == 1 and box.deadline() is None
+    for n in range(MOST_SINGLE + 9):
+        box.put(words(str(n), "w"))
+    assert len(box.take(9.0)) == MOST_SINGLE
+    quiet = Outbox(0, provisional=False)
+    quiet.put(words("a", "x"))
+    assert quiet.take(9.0) == []
