@@ -164,13 +164,14 @@ class Server:
         except ConfigError as error:
             raise RemoteProtocolError("bad_message", str(error), ref="session.start") from error
         self.authenticator.use(grant, time.time())
+        words, note = self.host.words(request.words)
         session = new_session()
         entry = self.host.registry.open(session, grant.key, request.resume_window_s or settings.resume_window_s)
         description = Description(
             id=session,
             key=grant.key,
             created=time.time(),
-            request=msgspec.structs.replace(request, token=None),
+            request=msgspec.structs.replace(request, token=None, words=words),
             max_delay_ms=delay,
             durability=request.durability or settings.durability,
             resume_window_s=int(entry.window_s),
@@ -181,6 +182,7 @@ class Server:
         except OSError as error:
             self.host.registry.forget(session)
             raise RemoteProtocolError("storage_full", "the journal cannot be written") from error
+        hosted.notes = (note,) if note is not None else ()
         self._feeders[session] = connection
         log.info("session started", session=session, key=grant.key)
         return hosted, self._started(description)
@@ -206,6 +208,7 @@ class Server:
                 idle_s=settings.idle_s,
             ),
             heartbeat_s=settings.heartbeat_s,
+            captions=self.host.listens(description),
         )
 
     def _resume_with(self, description: Description, epoch: int) -> messages.Resume:

@@ -12,6 +12,7 @@ import anyio.abc
 import structlog
 
 from speakrs_server import messages
+from speakrs_server.captions.service import Captions, unavailable
 from speakrs_server.codes import ProtocolError, RemoteProtocolError
 from speakrs_server.committer import Committer, Submission
 from speakrs_server.hosted import Hosted
@@ -58,6 +59,8 @@ class Host:
         self._base = Recipe(
             engine.config, LiveConfig(), engine.model, engine.bundle.sha256, messages.AudioFormat(), SpeakerBounds()
         )
+        self.captions: Captions | None = None
+        """Listens for words; None where nobody does."""
         self._closed = False
         self._tasks: anyio.abc.TaskGroup
         self._portal: Callable[[Callable[[], None]], None]
@@ -71,6 +74,8 @@ class Host:
     def open(self, tasks: anyio.abc.TaskGroup, call: Callable[[Callable[[], None]], None]) -> None:
         """Start the threads. call: runs something in the event loop, from any thread."""
         self._tasks, self._portal = tasks, call
+        if self.settings.captions:
+            self.captions = Captions(self.settings, tasks)
         self.committer = Committer(self.settings.commit_interval_ms / 1000, self.metrics.fsync.observe)
         self.worker = Worker(
             self._runner,
@@ -172,6 +177,8 @@ class Host:
         if hosted is None:
             return
         self.worker.drop(session)
+        if self.captions is not None:
+            self.captions.drop(session)
         written = anyio.Event()
         self.commit(Submission((), "none", lambda error: written.set()))
         await written.wait()
@@ -186,12 +193,27 @@ class Host:
         """What a session's hearing is made of; ConfigError where it asks for what is impossible."""
         return recipe_for(request, max_delay_ms, self._base)
 
+    def words(self, asked: messages.WordsOption | None) -> tuple[messages.WordsOption | None, messages.Warn | None]:
+        """What a session gets of the words it asks for, and what its client should know."""
+        return self.captions.option(asked) if self.captions is not None else unavailable(asked)
+
+    def listens(self, description: Description) -> str | None:
+        """Which recognizer listens to a session; None where none does."""
+        words = description.request.words
+        listens = self.captions is not None and words is not None and words.enabled and words.source == "server"
+        return self.settings.captions if listens else None
+
     async def open_session(self, description: Description, recipe: Recipe) -> Hosted:
         """A new session; OSError where its journal cannot be written."""
         journal = await anyio.to_thread.run_sync(self._create, description)
         hosted = self.sessions[description.id] = Hosted(description, journal, self)
         self.worker.host(description.id, Unit(recipe))
+        self._listen(hosted)
         return hosted
+
+    def _listen(self, hosted: Hosted) -> None:
+        if self.captions is not None:
+            self.captions.attend(hosted)
 
     def _create(self, description: Description) -> Journal:
         journal = self.store.create(description.id)
@@ -248,6 +270,7 @@ class Host:
             ending=hosted.ending,
         )
         self.worker.host(session, unit)
+        self._listen(hosted)
         for item in items:
             self.worker.give(session, item)
         log.info("session recovered", session=session, epoch=hosted.epoch, audio_ms=hosted.ms(hosted.received))

@@ -15,7 +15,7 @@ from speakrs_server import messages
 from speakrs_server.board import Board
 from speakrs_server.committer import Durability, Submission
 from speakrs_server.frames import AudioFrame
-from speakrs_server.journal import ATTACH, AUDIO, END, Description, Journal, Saved, command_record
+from speakrs_server.journal import ATTACH, AUDIO, END, Caption, Description, Journal, Saved, command_record
 from speakrs_server.messages import Command, ServerMessage, WordsAdd
 from speakrs_server.records import Record
 from speakrs_server.teller import Listener, Teller
@@ -93,10 +93,17 @@ class Hosted:
     """Whether the session is over."""
     words: WordDesk | None = None
     """Words and who says them; None for sessions without."""
+    caption: Caption = field(default_factory=Caption)
+    """How far the server's own recognizer was when this process took the session."""
+    notes: tuple[messages.Warn, ...] = ()
+    """What a new session's client should know."""
+    recognizing: bool = False
+    """Whether that recognizer still listens: the end waits for its words."""
     teller: Teller = field(init=False)
     """What listeners are told."""
     _arrivals: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=ARRIVALS))
     _saving: bool = False
+    _heard_out: Unit | None = None  # where everything was heard and words are waited for
 
     def __post_init__(self) -> None:
         self.teller = Teller(self.journal, self.durability, self.outside.commit, self._shown, self._failed)
@@ -153,8 +160,8 @@ class Hosted:
     # -- what the client sends -------------------------------------------------------------------------------
 
     def open(self, started: messages.SessionStarted) -> None:
-        """A new session: its first message."""
-        self.teller.tell([(started, False)])
+        """A new session: its first message, and what else its client should know."""
+        self.teller.tell([(message, False) for message in (started, *self.notes)])
 
     def attach(self, epoch: int) -> None:
         """A newer connection took over."""
@@ -253,7 +260,16 @@ class Hosted:
 
     # -- the end ---------------------------------------------------------------------------------------------
 
+    def recognized(self) -> None:
+        """The server's own recognizer said everything, or gave up."""
+        self.recognizing = False
+        if (unit := self._heard_out) is not None:
+            self.teller.write([], lambda: self._concluding(unit))
+
     def _concluding(self, unit: Unit) -> None:
+        if self.recognizing:
+            self._heard_out = unit
+            return
         if self.words is not None:
             self.words.conclude()
         self.teller.write([], lambda: self.outside.conclude(self.id, unit))

@@ -21,14 +21,14 @@ import msgspec
 import numpy as np
 
 from speakrs_server.identifiers import is_session
-from speakrs_server.messages import DurableMessage, SessionStart, decode_server, encode
+from speakrs_server.messages import DurableMessage, SessionStart, WordsAdd, decode_server, encode
 from speakrs_server.records import Cursor, Log, Record, pack, read, seed_of
 from speakrs_stream.core.snapshot import pack as pack_values
 from speakrs_stream.core.snapshot import unpack as unpack_values
 from speakrs_stream.errors import OutputError, SnapshotMismatch
 from speakrs_stream.formats.atomic import write_bytes_atomically
 
-AUDIO, COMMAND, ATTACH, END, EVENT, SNAPSHOT = 1, 2, 3, 4, 5, 6
+AUDIO, COMMAND, ATTACH, END, EVENT, SNAPSHOT, CAPTION = 1, 2, 3, 4, 5, 6, 7
 FROM_ENGINE = 1
 """Flag of messages that follow from the audio alone."""
 KEPT_SNAPSHOTS = 2
@@ -46,6 +46,17 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     resume_window_s: int
     fingerprint: str
     format: int = 1
+
+
+class Caption(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the server's own recognizer is: what CAPTION records hold."""
+
+    until: int = 0
+    """Sample at 16 kHz up to which all words are there."""
+    utterances: int = 0
+    """How many had words."""
+    words: WordsAdd | None = None
+    """Those of the last, where this record brings them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,3 +310,8 @@ def event_record(message: DurableMessage, seq: int, *, from_engine: bool, epoch:
 def command_record(command: Any, position: int, epoch: int) -> Record:
     """A command as a record. position: sample at the client's rate before which it came."""
     return Record(COMMAND, 0, position, epoch, encode(command))
+
+
+def caption_record(caption: Caption, position: int, epoch: int) -> Record:
+    """What the recognizer is done with as a record. position: sample at the client's rate before which it was done."""
+    return Record(CAPTION, 0, position, epoch, msgspec.json.encode(caption))

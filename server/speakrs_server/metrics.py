@@ -31,6 +31,10 @@ class Metrics:
         )
         self.relabels = Counter("speakrs_relabels", "Changes of who somebody is", ["cause"], registry=registry)
         self.lag = Gauge("speakrs_ingest_lag_seconds", "Largest amount of audio not worked on", registry=registry)
+        self.words = Counter("speakrs_words", "Words by what was told of them", ["status"], registry=registry)
+        self.captions_lag = Gauge(
+            "speakrs_captions_lag_seconds", "Largest amount of audio not recognized", registry=registry
+        )
         self.rtf = Gauge("speakrs_rtf", "Seconds of work per second of audio", registry=registry)
         self.batch = Histogram(
             "speakrs_batch_size", "Inferences run together", buckets=(1, 2, 4, 8, 16, 32, 64), registry=registry
@@ -66,6 +70,10 @@ class Metrics:
                 self.relabels.labels("merge").inc()
             case messages.SpeakerSplit():
                 self.relabels.labels("split").inc()
+            case messages.WordsLabelled():
+                self.words.labels(message.status).inc(len(message.words))
+            case messages.WordsRelabelled():
+                self.words.labels("relabelled").inc(len(message.words))
             case _:
                 return
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from speakrs_server import messages
 from speakrs_server.hosted import Hosted
 from speakrs_server.identifiers import turn_id
-from speakrs_server.journal import AUDIO, COMMAND, END, Saved
+from speakrs_server.journal import AUDIO, CAPTION, COMMAND, END, Caption, Saved
 from speakrs_server.messages import WordsAdd, decode_client
 from speakrs_server.records import Cursor
 from speakrs_server.translation import message_of
@@ -83,9 +85,15 @@ def _again(hosted: Hosted, cursor: Cursor | None) -> list[Item]:
 
 
 def _words(hosted: Hosted) -> None:
-    """Words that were sent at any time and are not settled."""
+    """Words that came at any time and are not settled, and how far the server's own recognizer is."""
     if hosted.words is None or hosted.over:
         return
     for record, _ in hosted.journal.input.records():
-        if record.kind == COMMAND and isinstance(command := decode_client(record.payload), WordsAdd):
-            hosted.words.book.add(command, hosted.outside.now())
+        found = None
+        if record.kind == COMMAND:
+            found = decode_client(record.payload)
+        elif record.kind == CAPTION:
+            hosted.caption = msgspec.json.decode(record.payload, type=Caption)
+            found = hosted.caption.words
+        if isinstance(found, WordsAdd):
+            hosted.words.book.add(found, hosted.outside.now())

@@ -98,6 +98,8 @@ async def running(server: Server, check: Callable[[Engine], None] = golden) -> A
         sockets: list[SocketServer] = []
         try:
             await anyio.to_thread.run_sync(check, server.engine)
+            if server.host.captions is not None:
+                await server.host.captions.start()
             await server.host.recover_all()
             tasks.start_soon(server.keep_house)
             sockets.append(await _listen(server, context))

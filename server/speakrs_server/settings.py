@@ -137,6 +137,24 @@ class Settings:
     max_delay_ms: int = 12_000
     """Milliseconds after which turns are final, for sessions that do not say."""
 
+    captions: str = ""
+    """Recognizer that listens for words: pocketsphinx, faster-whisper, another installed one, or module:function."""
+
+    captions_model: str = ""
+    """Model of the recognizer, a name or a folder; empty for its own choice."""
+
+    captions_language: str = ""
+    """Language of the recognizer, such as en; empty for its own choice."""
+
+    captions_processes: int = 1
+    """Processes that recognizers share."""
+
+    captions_sessions: int = 4
+    """Sessions that are listened to for words at most."""
+
+    captions_max_lag_s: float = 30.0
+    """Seconds that captions of a live session may be behind before sound is left out."""
+
     max_batch: int = 16
     """Inferences of one network that are run together at most."""
 

@@ -41,6 +41,7 @@ def measure(server: Server) -> None:
     metrics.rtf.set(host.worker.figures.rtf)
     metrics.loop_lag.set(server.loop_lag)
     metrics.lag.set(max((hosted.unworked_ms for hosted in host.sessions.values()), default=0) / 1000)
+    metrics.captions_lag.set(host.captions.lag_s if host.captions is not None else 0)
     metrics.journal.set(sum(hosted.journal.size for hosted in host.sessions.values()))
 
 

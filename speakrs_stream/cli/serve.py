@@ -45,6 +45,7 @@ def pairs(values: tuple[str, ...]) -> dict[str, str]:
 @click.option("--data", "data_dir", metavar="FOLDER", help="Where the journal and the results are kept.")
 @click.option("--bundle", metavar="NAME|FOLDER", help="Model bundle.")
 @click.option("--backend", metavar="NAME", help="Runtime and device.")
+@click.option("--captions", metavar="ENGINE", help="Listen for words with this recognizer; list shows what there is.")
 @click.option("--set", "more", multiple=True, metavar="NAME=VALUE", help="Any other setting.")
 @click.option("--check", is_flag=True, help="Only say whether the settings can be used.")
 @click.option("--print-config", is_flag=True, help="Only print the settings in force, as TOML.")
@@ -57,6 +58,11 @@ def serve(config: str | None, more: tuple[str, ...], check: bool, print_config: 
     settings = server_settings(
         config, pairs(more) | {name: value for name, value in flags.items() if value is not None}
     )
+    if settings.captions == "list":
+        from speakrs_server.captions.engines import listed
+
+        click.echo("\n".join(listed()))
+        return 0
     if print_config:
         from speakrs_server.settings import as_toml
 
@@ -64,10 +70,13 @@ def serve(config: str | None, more: tuple[str, ...], check: bool, print_config: 
         return 0
     from speakrs_server import serving
     from speakrs_server.app import read_authenticator
+    from speakrs_server.captions.engines import find
 
     if check:
         read_authenticator(settings)
         serving.tls_context(settings)
+        if settings.captions:
+            find(settings.captions)
         tell("the settings can be used")
         return 0
     scheme = "wss" if settings.tls_cert else "ws"

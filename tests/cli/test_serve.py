@@ -29,3 +29,13 @@ def test_checking(speakrs: Run, tmp_path: Path) -> None:
     for wrong in (["--set", "x"], ["--set", "nix=1"], ["--host", "0.0.0.0"], ["--set", "tokens_file=/absent"]):
         done = speakrs("serve", "--check", *wrong)
         assert done.status == 1 and done.err.count("\n") == 1
+
+
+def test_recognizers_are_listed_and_checked(speakrs: Run) -> None:
+    listed = speakrs("serve", "--captions", "list")
+    assert listed.status == 0 and {"pocketsphinx", "faster-whisper"} <= {
+        line.split(":")[0] for line in listed.out.splitlines()
+    }
+    assert speakrs("serve", "--check", "--captions", "tests.server.captions.voices:load").status == 0
+    done = speakrs("serve", "--check", "--captions", "echo")
+    assert done.status == 1 and "there is no captions engine 'echo'" in done.err

@@ -1,0 +1,1 @@
+"""captions out of the box: a recognizer beside the diarizer"""
