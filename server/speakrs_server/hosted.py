@@ -161,7 +161,8 @@ class Hosted:
 
     def open(self, started: messages.SessionStarted) -> None:
         """A new session: its first message, and what else its client should know."""
-        self.teller.tell([(message, False) for message in (started, *self.notes)])
+        told: list[ServerMessage] = [started, *self.notes]
+        self.teller.tell([(message, False) for message in told])
 
     def attach(self, epoch: int) -> None:
         """A newer connection took over."""
