@@ -123,12 +123,18 @@ class Stream:
         """From now on there are so many speakers."""
         self._say(messages.SpeakersHint(count=count, min=least, max=most))
 
-    def send_words(self, words: Sequence[Word], *, batch: str = "words", offset_ms: int = 0) -> None:
+    def send_words(
+        self, words: Sequence[Word] | messages.WordsAdd, *, batch: str = "words", offset_ms: int = 0
+    ) -> None:
         """Have words of a recognizer labelled, for a stream that was opened with `words`.
 
         Their speakers come as `WordsLabelled` events, provisional at first, and `WordsRelabelled` after merges.
-        offset_ms: added to their times, which are milliseconds since the start of the stream
+        words: with times in milliseconds since the start of the stream, or a message as `recognizers` makes them
+        batch, offset_ms: of `words.add`, where words are no such message
         """
+        if isinstance(words, messages.WordsAdd):
+            self._say(words)
+            return
         for start in range(0, len(words), MOST_WORDS):
             piece = tuple(words[start : start + MOST_WORDS])
             self._say(messages.WordsAdd(batch=batch, words=piece, offset_ms=offset_ms))

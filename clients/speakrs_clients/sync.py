@@ -69,7 +69,9 @@ class Stream:
         """From now on there are so many speakers."""
         self._call(self._stream.hint, count=count, least=least, most=most)
 
-    def send_words(self, words: Sequence[Word], *, batch: str = "words", offset_ms: int = 0) -> None:
+    def send_words(
+        self, words: Sequence[Word] | messages.WordsAdd, *, batch: str = "words", offset_ms: int = 0
+    ) -> None:
         """See `client.Stream.send_words`."""
         self._call(self._stream.send_words, words, batch=batch, offset_ms=offset_ms)
 
