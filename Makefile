@@ -6,13 +6,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
+SERVER := $(VENV)/.server
 SHELL := /bin/sh
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test lint check fmt bench wheel clean
+.PHONY: help setup demo serve test lint check fmt bench wheel clean
 
 help:
 	@echo 'make demo             diarize a bundled recording and show the result; FILE=meeting.wav for your own'
+	@echo 'make serve            live captions in the browser, on this machine only; PORT=9000 for another port'
 	@echo 'make test             run the tests'
 	@echo 'make check            lint, types and tests'
 	@echo 'make fmt              format the code, and bring the file map in the README up to date'
@@ -26,6 +28,9 @@ setup: $(DEV)
 
 demo: $(RUNTIME)
 	@$(BIN)/speakrs-stream demo $${FILE:+"$$FILE"}
+
+serve: $(SERVER)
+	@exec $(BIN)/speakrs-stream serve $${PORT:+--port "$$PORT"}
 
 test: $(DEV)
 	$(BIN)/python -m pytest
@@ -70,7 +75,12 @@ $(RUNTIME): pyproject.toml | $(BIN)/pip
 	@$(BIN)/python -m pip install --quiet -e '.[cpu]'
 	@touch $@
 
+$(SERVER): pyproject.toml | $(BIN)/pip
+	@echo 'Installing speakrs-stream and its server into $(VENV) …'
+	@$(BIN)/python -m pip install --quiet -e '.[cpu,server]'
+	@touch $(RUNTIME) $@
+
 $(DEV): pyproject.toml | $(BIN)/pip
 	@echo 'Installing speakrs-stream and its development tools into $(VENV) …'
 	@$(BIN)/python -m pip install --quiet -e '.[dev]'
-	@touch $(RUNTIME) $@
+	@touch $(RUNTIME) $(SERVER) $@

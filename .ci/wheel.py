@@ -13,6 +13,9 @@ NEEDED = (
     "speakrs_stream/demo/meeting.flac",
     "speakrs_stream/demo/meeting.rttm",
     "speakrs_stream/formats/diarization.schema.json",
+    "speakrs_server/page/index.html",
+    "speakrs_server/page/app.js",
+    "speakrs_server/page/style.css",
 )
 MARKER = "speakrs_stream/py.typed"
 """Says by being there that the package is typed; it is empty."""

@@ -54,7 +54,7 @@ def test_a_good_wheel_passes(tmp_path: Path) -> None:
         ({"speakrs_stream/demo/meeting.flac": None}, "speakrs_stream/demo/meeting.flac is missing"),
         ({"speakrs_stream/py.typed": None}, "speakrs_stream/py.typed is missing"),
         ({"speakrs_stream/demo/meeting.rttm": b""}, "meeting.rttm is missing or empty"),
-        ({"speakrs_server/__init__.py": None}, "speakrs_server is missing"),
+        ({"speakrs_clients/__init__.py": None}, "speakrs_clients is missing"),
         ({"tests/test_x.py": b"x"}, "tests does not belong there"),
         ({"speakrs_stream-0.dist-info/licenses/NOTICE": None}, "NOTICE is missing from the licences"),
         ({"speakrs_stream/models/embedded/big.onnx": bytes(8_000_001)}, "the embedded bundle has"),

@@ -8,9 +8,10 @@ from typing import Literal
 from urllib.parse import parse_qsl
 
 from speakrs_server.identifiers import is_session
+from speakrs_server.pages import assets
 from speakrs_server.results import SUFFIXES
 
-Kind = Literal["stream", "events", "session", "result", "healthz", "readyz", "schema", "asyncapi", "none"]
+Kind = Literal["stream", "events", "session", "result", "healthz", "readyz", "schema", "asyncapi", "page", "none"]
 LONGEST = 2_048
 _SESSION = re.compile(r"/v1/sessions/([^/]{1,64})(?:/(events|result\.([A-Za-z.]{1,20})))?")
 FIXED: dict[str, Kind] = {
@@ -36,6 +37,8 @@ class Route:
     """Whether the live result is asked for."""
     after: int = 0
     """Number of the last message a viewer has."""
+    asset: str = ""
+    """Address of the part of the captions page."""
 
 
 NOWHERE = Route("none")
@@ -46,6 +49,8 @@ def route(target: str) -> Route:
     path, _, query = target.partition("?")
     if len(target) > LONGEST or "#" in target or "%" in path:
         return NOWHERE
+    if path in assets():
+        return Route("page", asset=path)  # whatever its query says is for the page alone
     try:
         values = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query), max_num_fields=8))
     except ValueError:

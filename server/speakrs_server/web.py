@@ -16,6 +16,8 @@ from speakrs_server import auth
 from speakrs_server.auth import Grant
 from speakrs_server.codes import ProtocolError, RemoteProtocolError
 from speakrs_server.journal import read_messages
+from speakrs_server.pages import HEADERS as PAGE
+from speakrs_server.pages import assets, takes_gzip
 from speakrs_server.results import CONTENT_TYPES
 from speakrs_server.routes import Route, route
 from speakrs_server.schema import asyncapi, schema
@@ -96,6 +98,8 @@ async def _answer(server: Server, connection: ServerConnection, request: Request
         case "readyz":
             state, ready = readiness(server)
             return as_json(200 if ready else 503, {"status": state})
+        case "page":
+            return _page(found, ",".join(request.headers.get_all("Accept-Encoding")))
         case "schema" | "asyncapi":
             return as_json(200, schema() if found.kind == "schema" else asyncapi())
     if not auth.origin_allowed(request.headers.get("Origin"), host, settings.origin_list):
@@ -111,6 +115,14 @@ async def _answer(server: Server, connection: ServerConnection, request: Request
     if found.kind == "session":
         return as_json(200, session_info(server, found.session, description))
     return await _result(server, found)
+
+
+def _page(found: Route, accepted: str) -> Response:
+    asset = assets()[found.asset]
+    fields = PAGE | {"Vary": "Accept-Encoding"}
+    if takes_gzip(accepted):
+        return response(200, asset.packed, asset.kind, **fields, **{"Content-Encoding": "gzip"})
+    return response(200, asset.data, asset.kind, **fields)
 
 
 def _upgrade(

@@ -38,6 +38,16 @@ def pairs(values: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
+def announcement(settings: Settings, port: int) -> list[str]:
+    """What is told once the server listens."""
+    secure = "s" if settings.tls_cert else ""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return [
+        f"captions page: http{secure}://{host}:{port}/",
+        f"listening on ws{secure}://{host}:{port}/v1/stream; Ctrl-C stops",
+    ]
+
+
 @click.command()
 @click.option("--config", metavar="FILE", help="Read settings from this TOML file.")
 @click.option("--host", metavar="ADDRESS", help="Address to listen on; other than loopback needs tokens.")
@@ -51,7 +61,7 @@ def pairs(values: tuple[str, ...]) -> dict[str, str]:
 @click.option("--print-config", is_flag=True, help="Only print the settings in force, as TOML.")
 @debug_option
 def serve(config: str | None, more: tuple[str, ...], check: bool, print_config: bool, **flags: Any) -> int:
-    """Serve live diarization over WebSocket until SIGTERM or Ctrl-C.
+    """Serve live diarization over WebSocket, and a page of captions, until SIGTERM or Ctrl-C.
 
     What every setting means is in docs/serving.md, how to talk to the server in docs/protocol.md.
     """
@@ -79,9 +89,9 @@ def serve(config: str | None, more: tuple[str, ...], check: bool, print_config: 
             find(settings.captions)
         tell("the settings can be used")
         return 0
-    scheme = "wss" if settings.tls_cert else "ws"
 
     def announce(port: int) -> None:
-        tell(f"listening on {scheme}://{settings.host}:{port}/v1/stream; Ctrl-C stops")
+        for line in announcement(settings, port):
+            tell(line)
 
     return serving.run(settings, announce, serving.open_engine)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from speakrs_server.settings import load
+from speakrs_stream.cli.serve import announcement
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Outcome
@@ -22,6 +23,13 @@ def test_settings_are_printed_and_read_back(speakrs: Run, tmp_path: Path) -> Non
     assert (found.port, found.idle_s, found.data_dir) == (9, 7.0, "here")
     again = speakrs("serve", "--print-config", "--config", str(file))
     assert again.out == done.out
+
+
+def test_the_address_of_the_page_is_told(tmp_path: Path) -> None:
+    here = announcement(load(flags={}), 8765)
+    assert here == ["captions page: http://127.0.0.1:8765/", "listening on ws://127.0.0.1:8765/v1/stream; Ctrl-C stops"]
+    there = load(flags={"host": "::1", "tls_cert": "a", "tls_key": "b"})
+    assert announcement(there, 9)[0] == "captions page: https://[::1]:9/"
 
 
 def test_checking(speakrs: Run, tmp_path: Path) -> None:

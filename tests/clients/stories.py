@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from speakrs_server import messages
+from speakrs_server.board import Board
 from speakrs_server.identifiers import turn_id
 from speakrs_server.messages import LabelledWord, RelabelledWord, ServerMessage
 
@@ -204,3 +205,21 @@ def story(seed: int, steps: int = 60, *, end: bool = True) -> list[ServerMessage
 def durable(message: object) -> int | None:
     """Number of a message; None for what has none."""
     return getattr(message, "seq", None)
+
+
+def interrupted(told: list[ServerMessage], chance: random.Random) -> list[ServerMessage]:
+    """What somebody is told who loses the connection at one message, comes back at a later one and is served slowly."""
+    left, back, late = sorted(chance.randint(0, len(told)) for _ in range(3))
+    board = Board()
+    for message in told[:back]:
+        board.push(message)
+    after = max((durable(message) or 0 for message in told[:left]), default=0)
+    missed = [message for message in told[:late] if (durable(message) or 0) > after]
+    newest: dict[str, ServerMessage] = {}
+    for message in told[back:late]:  # what is passing comes after the snapshot, the latest of each turn
+        if isinstance(message, messages.TurnProvisional):
+            newest.pop(message.turn, None)
+            newest[message.turn] = message
+        elif isinstance(message, messages.TurnFinal | messages.TurnRetracted):
+            newest.pop(message.turn, None)
+    return [*told[:left], *missed, board.snapshot(), *newest.values(), *told[late:]]

@@ -12,7 +12,7 @@ from speakrs_server import messages
 from speakrs_server.board import Board
 from speakrs_server.messages import KnownSpeaker, LabelledWord, OpenTurn, RelabelledWord, ServerMessage
 from speakrs_stream.errors import SessionError
-from tests.clients.stories import durable, story
+from tests.clients.stories import durable, interrupted, story
 
 
 def folded(told: list[ServerMessage], start: Reducer | None = None) -> Reducer:
@@ -29,34 +29,12 @@ def settled(reducer: Reducer) -> dict[str, Any]:
     return plain
 
 
-def away(told: list[ServerMessage], chance: random.Random) -> Reducer:
-    """The state of somebody who lost the connection at one message, came back at a later one and was served slowly."""
-    left, back, late = sorted(chance.randint(0, len(told)) for _ in range(3))
-    reducer = folded(told[:left])
-    board = Board()
-    for message in told[:back]:
-        board.push(message)
-    after = reducer.seq
-    for message in told[:late]:
-        if (durable(message) or 0) > after:
-            assert reducer.push(message)
-    reducer.push(board.snapshot())
-    newest: dict[str, ServerMessage] = {}
-    for message in told[back:late]:  # what is passing comes after the snapshot, the latest of each turn
-        if isinstance(message, messages.TurnProvisional):
-            newest.pop(message.turn, None)
-            newest[message.turn] = message
-        elif isinstance(message, messages.TurnFinal | messages.TurnRetracted):
-            newest.pop(message.turn, None)
-    return folded([*newest.values(), *told[late:]], reducer)
-
-
 @pytest.mark.parametrize("end", [True, False])
 def test_being_away_changes_nothing(end: bool) -> None:
     for seed in range(1_000):
         told = story(seed, 50, end=end)
         chance = random.Random(seed)
-        assert settled(away(told, chance)) == settled(folded(told)), seed
+        assert settled(folded(interrupted(told, chance))) == settled(folded(told)), seed
         assert settled(folded(told)) == folded(told).plain() or not end
 
 

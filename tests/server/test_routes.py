@@ -63,7 +63,6 @@ def test_no_way_out_of_the_folder() -> None:
     "target",
     [
         "",
-        "/",
         "*",
         "http://evil.example/v1/stream",
         "/v1/stream/",
