@@ -4,57 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 
-from speakrs_stream.core.aggregation import SpeakerCount
-from speakrs_stream.core.arrays import Array
-from speakrs_stream.core.config import PipelineConfig, SpeakerBounds
+from speakrs_stream.core.config import SpeakerBounds
 from speakrs_stream.core.grid import SAMPLE_RATE, WINDOW
 from speakrs_stream.core.history import History
-from speakrs_stream.core.session import Outcome, Session, outcome
-from speakrs_stream.driver import answer
-from speakrs_stream.engine import BLOCK_SECONDS, Engine, open_source
+from speakrs_stream.core.session import Outcome, outcome
+from speakrs_stream.engine import Engine
+from speakrs_stream.tuning.outputs import Outputs, infer
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Outputs:
-    """What the networks said about a whole recording."""
-
-    samples: int
-    """Length of the audio at 16 kHz."""
-
-    state: dict[str, Array]
-    """As `History.state()` gives it."""
-
-    def history(self, config: PipelineConfig) -> tuple[History, SpeakerCount]:
-        """Windows and speaker counts as a session would hold them; `config` gives the step."""
-        history, count = History(self.state["embeddings"].shape[2]), SpeakerCount(config.step)
-        history.restore(self.state)
-        for window in range(len(history)):
-            count.push(history.activations(window, window + 1)[0])
-        return history, count
-
-
-def infer(engine: Engine, audio: Path, seconds: float | None = None) -> Outputs:
-    """Run the networks over a file, or its first `seconds`, read piece by piece."""
-    session = Session(engine.config, engine.model)
-    left = None if seconds is None else round(seconds * SAMPLE_RATE)
-    with open_source(audio, None) as source:
-        for block in source.blocks(BLOCK_SECONDS):
-            session.push(block if left is None else block[: left - session.samples])
-            for _ in answer(session, engine.networks):
-                pass
-            if session.samples == left:
-                break
-    session.finish()
-    for _ in answer(session, engine.networks):
-        pass
-    return Outputs(session.samples, session.history.state())
+__all__ = ["Outputs", "concluded", "infer", "inferred", "inferred_previews"]
 
 
 def inferred(engine: Engine, audio: Path, cache: Path | None, seconds: float | None = None) -> Outputs:

@@ -26,6 +26,7 @@ from speakrs_server.web import process_request, response
 from speakrs_stream.core.grid import WINDOW
 from speakrs_stream.engine import Engine
 from speakrs_stream.errors import ConfigError, ModelError, SpeakrsError
+from speakrs_stream.settings_file import read_settings
 
 
 def configure_logging(level: str) -> None:
@@ -207,4 +208,7 @@ def run(settings: Settings, announce: Callable[[int], None], engine: Callable[[S
 
 def open_engine(settings: Settings) -> Engine:
     """The engine the settings ask for."""
-    return Engine(settings.bundle or None, backend=settings.backend, threads=settings.threads)
+    engine = Engine(settings.bundle or None, backend=settings.backend, threads=settings.threads)
+    if settings.tuned:
+        engine.config = read_settings(settings.tuned).config(engine.bundle, engine.config)
+    return engine

@@ -44,6 +44,9 @@ class Settings:
     threads: int = 1
     """Threads of one inference."""
 
+    tuned: str = ""
+    """File of pipeline settings, as `speakrs-stream tune` writes them; empty takes the bundle's own."""
+
     tokens_file: str = ""
     """File of tokens, one a line: name, scopes (ingest,view,admin) and token, separated by blanks."""
 

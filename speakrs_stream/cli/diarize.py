@@ -19,6 +19,7 @@ from speakrs_stream.cli.options import (
     engine_options,
     existing_or_not,
     quiet_option,
+    settings_option,
     speaker_count,
 )
 from speakrs_stream.cli.progress import pace, reporter
@@ -47,6 +48,7 @@ def format_list(_: click.Context, __: click.Parameter, values: Sequence[str]) ->
 @click.command(no_args_is_help=True)
 @click.argument("files", nargs=-1, required=True, type=existing_or_not())
 @engine_options
+@settings_option
 @count_options
 @click.option(
     "-f",

@@ -30,6 +30,7 @@ from speakrs_stream.cli.options import (
     engine_choice,
     engine_options,
     existing_or_not,
+    settings_option,
     speaker_count,
 )
 from speakrs_stream.cli.shell import FAILED, OK, Shell, blame, say
@@ -60,6 +61,7 @@ BLOCK_SECONDS = 0.1
 @click.option("--channels", type=click.IntRange(1, 64), metavar="N", help="With --raw-rate: channels.  [default: 1]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one event an object and line.")
 @engine_options
+@settings_option
 @count_options
 @live_options
 @output_options("nothing is written")

@@ -20,6 +20,7 @@ COMMANDS = {
     "mic": "Watch who speaks at the microphone.",
     "voices": "Keep, list and delete voices that are known by name.",
     "words": "Give a transcript's words their speakers.",
+    "tune": "Find the settings that suit your own recordings.",
     "airtime": "Print who spoke how long.",
     "plot": "Draw who spoke when, as SVG or PNG.",
     "serve": "Serve live diarization over WebSocket.",

@@ -31,6 +31,7 @@ from speakrs_stream.cli.options import (
     engine_choice,
     engine_options,
     existing_or_not,
+    settings_option,
     speaker_count,
 )
 from speakrs_stream.cli.shell import FAILED, INTERRUPTED, OK, Shell, complain, console, interactive, say
@@ -79,6 +80,7 @@ class Presentation:
 @click.option("--ascii", "ascii_only", is_flag=True, help="Draw with ASCII characters only.")
 @click.option("--name", default="call", show_default=True, help="What to call the files; call-2 when call exists.")
 @engine_options
+@settings_option
 @count_options
 @live_options
 @output_options(",".join(FORMATS))

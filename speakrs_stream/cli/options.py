@@ -58,6 +58,19 @@ def engine_options(function: Decorated) -> Decorated:
     )
 
 
+def settings_option(function: Decorated) -> Decorated:
+    """--settings; read it with `engine_choice`."""
+    return stacked(
+        function,
+        click.option(
+            "--settings",
+            type=existing_or_not(),
+            metavar="FILE",
+            help="Pipeline settings, as `speakrs-stream tune` writes them.",
+        ),
+    )
+
+
 def count_options(function: Decorated) -> Decorated:
     """--num-speakers, --min-speakers and --max-speakers; read them with `speaker_count`."""
     positive = click.IntRange(min=1)
@@ -105,6 +118,7 @@ def engine_choice(values: dict[str, Any]) -> EngineChoice:
         backend=values.pop("backend"),
         step=None if step is None else float(step),
         threads=values.pop("threads"),
+        settings=values.pop("settings", None),
     )
 
 

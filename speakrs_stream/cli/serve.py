@@ -55,6 +55,7 @@ def announcement(settings: Settings, port: int) -> list[str]:
 @click.option("--data", "data_dir", metavar="FOLDER", help="Where the journal and the results are kept.")
 @click.option("--bundle", metavar="NAME|FOLDER", help="Model bundle.")
 @click.option("--backend", metavar="NAME", help="Runtime and device.")
+@click.option("--settings", "tuned", metavar="FILE", help="Pipeline settings, as `speakrs-stream tune` writes them.")
 @click.option("--captions", metavar="ENGINE", help="Listen for words with this recognizer; list shows what there is.")
 @click.option("--set", "more", multiple=True, metavar="NAME=VALUE", help="Any other setting.")
 @click.option("--check", is_flag=True, help="Only say whether the settings can be used.")
@@ -81,12 +82,15 @@ def serve(config: str | None, more: tuple[str, ...], check: bool, print_config: 
     from speakrs_server import serving
     from speakrs_server.app import read_authenticator
     from speakrs_server.captions.engines import find
+    from speakrs_stream.settings_file import read_settings
 
     if check:
         read_authenticator(settings)
         serving.tls_context(settings)
         if settings.captions:
             find(settings.captions)
+        if settings.tuned:
+            read_settings(settings.tuned)
         tell("the settings can be used")
         return 0
 

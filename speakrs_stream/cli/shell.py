@@ -41,6 +41,9 @@ class EngineChoice:
     threads: int | None = None
     """Threads of one inference; None takes as many as there are cores."""
 
+    settings: Path | None = None
+    """File of pipeline settings; None takes the bundle's own."""
+
 
 class LoadedEngine(Diarizer, Protocol):
     """An engine that can also say what it runs on; `Engine` can."""
@@ -54,7 +57,18 @@ def real_engine(choice: EngineChoice) -> Engine:
     from speakrs_stream.engine import Engine
 
     threads = choice.threads or cores()
-    return Engine(find_bundle(choice.bundle), backend=choice.backend, step=choice.step, threads=threads)
+    engine = Engine(find_bundle(choice.bundle), backend=choice.backend, step=choice.step, threads=threads)
+    return configured(engine, choice)
+
+
+def configured(engine: Engine, choice: EngineChoice) -> Engine:
+    """The engine with the settings of the file that was named; ConfigError where they do not fit."""
+    if choice.settings is not None:
+        from speakrs_stream.settings_file import read_settings
+
+        settings = read_settings(choice.settings)
+        engine.config = settings.config(engine.bundle, engine.config, step=choice.step)
+    return engine
 
 
 def cores() -> int:
