@@ -153,22 +153,12 @@ class Stream:
         self._answer()
         self.final_events, self._owed = tuple(self._owed), []
         result = self._engine.diarization(self._session.outcome(self._session.identity.bounds), self.uri)
-        self.comparison = self._compare(result)
-        names = self._names()
+        self.comparison = compared(self.live(), result)
+        names = names_of(self.state)
         pairs = list(self.comparison.mapping.items())[::-1]  # one to one comes first there: it has the last word here
         named = {final: names[live] for live, final in pairs if live in names}
         speakers = tuple(replace(s, name=named.get(s.label, s.name)) for s in result.speakers)
         return replace(result, speakers=speakers, warnings=self.report.warnings)
-
-    def _compare(self, result: Diarization) -> Comparison:
-        live = [(turn.span, turn.speaker) for turn in self.live().turns]
-        final = [(turn.span, turn.speaker) for turn in result.turns]
-        mapping = match(live, final)
-        return Comparison(mapping, tuple(differences(live, final, mapping)))
-
-    def _names(self) -> dict[str, str]:
-        state = self.state
-        return {f"S{n}": s.name for n, s in state.speakers.items() if s.name and s.merged_into is None}
 
     # -- what is known ---------------------------------------------------------------------------------------
 
@@ -204,14 +194,7 @@ class Stream:
 
     def live(self) -> Diarization:
         """What is shown now, as a result: labels S1, S2 …, merges followed, names filled in."""
-        state = self.state
-        turns = tuple(Turn(turn.span, f"S{state.who(turn.speaker)}") for turn in state.turns.values())
-        merged = _joined(turns)
-        labels = sorted({turn.speaker for turn in merged}, key=lambda label: int(label[1:]))
-        names = self._names()
-        speakers = tuple(Speaker(label, names.get(label)) for label in labels)
-        single = Diarization.from_turns(merged).exclusive
-        return Diarization(self.uri, self.samples, merged, single, speakers, self._engine.bundle.name)
+        return shown_live(self.state, self.uri, self.samples, self._engine.bundle.name)
 
     # -- speakers --------------------------------------------------------------------------------------------
 
@@ -261,6 +244,30 @@ class Stream:
         inner = arrays.pop("session").tobytes()
         session = LiveSession.restore(inner, config, live, engine.model, engine.bundle.sha256)
         return cls(engine, config, live, uri=plain["uri"], session=session, source=LiveInput.restore(plain, arrays))
+
+
+def names_of(state: StreamState) -> dict[str, str]:
+    """Label (S1 …) -> name of everybody who has one."""
+    return {f"S{n}": s.name for n, s in state.speakers.items() if s.name and s.merged_into is None}
+
+
+def shown_live(state: StreamState, uri: str, samples: int, bundle: str) -> Diarization:
+    """A state as a result: labels S1, S2 …, merges followed, names filled in. samples: length at 16 kHz."""
+    turns = tuple(Turn(turn.span, f"S{state.who(turn.speaker)}") for turn in state.turns.values())
+    merged = _joined(turns)
+    labels = sorted({turn.speaker for turn in merged}, key=lambda label: int(label[1:]))
+    names = names_of(state)
+    speakers = tuple(Speaker(label, names.get(label)) for label in labels)
+    single = Diarization.from_turns(merged).exclusive
+    return Diarization(uri, samples, merged, single, speakers, bundle)
+
+
+def compared(live: Diarization, result: Diarization) -> Comparison:
+    """A final result against what was shown live."""
+    shown = [(turn.span, turn.speaker) for turn in live.turns]
+    final = [(turn.span, turn.speaker) for turn in result.turns]
+    mapping = match(shown, final)
+    return Comparison(mapping, tuple(differences(shown, final, mapping)))
 
 
 def _joined(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:

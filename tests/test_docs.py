@@ -1,7 +1,8 @@
 """The documents: everything public is described, every link leads somewhere, every example runs.
 
 A fenced block is run when it is `sh` or `python`, in a folder with `meeting.wav`, `call.mp3`, `meeting.rttm` and
-`transcript.json`. The comment `<!-- not run: why -->` on the line before a block says why one is not.
+`transcript.json`; one that talks to `localhost:8765` finds a server there. The comment `<!-- not run: why -->` on the
+line before a block says why one is not.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from speakrs_stream.cli.shell import Shell
 from speakrs_stream.core.config import ClusteringConfig, PipelineConfig
 from speakrs_stream.formats import FORMATS
 from speakrs_stream.transcripts import INPUTS, OUTPUTS
+from tests.clients.served import served
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -185,8 +188,15 @@ def playground(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Host and port of a server, with made-up networks, for examples that talk to `localhost:8765`."""
+    with served(tmp_path_factory.mktemp("served")) as found:
+        yield f"localhost:{found.port}"
+
+
 @pytest.mark.parametrize("example", examples(), ids=lambda example: example.where)
-def test_examples_run(example: Example, playground: Path) -> None:
+def test_examples_run(example: Example, playground: Path, request: pytest.FixtureRequest) -> None:
     if example.why_not is not None:
         pytest.skip(example.why_not)
     scripts = str(Path(sys.executable).parent)
@@ -195,10 +205,11 @@ def test_examples_run(example: Example, playground: Path) -> None:
         "PATH": f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONWARNINGS": "error",
     }
+    text = example.text
+    if "localhost:8765" in text:
+        text = text.replace("localhost:8765", request.getfixturevalue("server"))
     start = [sys.executable, "-c"] if example.language == "python" else ["/bin/sh", "-eu", "-c"]
-    done = subprocess.run(
-        [*start, example.text], cwd=playground, env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*start, text], cwd=playground, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
 

@@ -31,7 +31,29 @@ from speakrs_clients.losses import Loss, StreamFailed, Unreachable
 from speakrs_clients.stream_events import ConnectionLost, ConnectionResumed, Event
 from speakrs_server import messages
 from speakrs_server.identifiers import is_session
-from speakrs_server.messages import AudioFormat, SpeakerHint, Word, WordsOption
+from speakrs_server.messages import (
+    AudioFormat,
+    Error,
+    Flow,
+    SessionFinal,
+    SessionFinalizing,
+    SessionStarted,
+    Snapshot,
+    SpeakerCreated,
+    SpeakerHint,
+    SpeakerMerged,
+    SpeakerNamed,
+    SpeakerSplit,
+    TurnFinal,
+    TurnProvisional,
+    TurnRetracted,
+    Warn,
+    WatermarkMoved,
+    Word,
+    WordsLabelled,
+    WordsOption,
+    WordsRelabelled,
+)
 from speakrs_stream.audio.pcm import encode, in_columns, scaled
 from speakrs_stream.errors import ConfigError
 
@@ -45,12 +67,29 @@ __all__ = [
     "AudioFormat",
     "ConnectionLost",
     "ConnectionResumed",
+    "Error",
     "Event",
+    "Flow",
+    "SessionFinal",
+    "SessionFinalizing",
+    "SessionStarted",
+    "Snapshot",
+    "SpeakerCreated",
     "SpeakerHint",
+    "SpeakerMerged",
+    "SpeakerNamed",
+    "SpeakerSplit",
     "Stream",
     "StreamFailed",
+    "TurnFinal",
+    "TurnProvisional",
+    "TurnRetracted",
+    "Warn",
+    "WatermarkMoved",
     "Word",
+    "WordsLabelled",
     "WordsOption",
+    "WordsRelabelled",
     "connect",
     "view",
 ]
@@ -226,6 +265,11 @@ class Stream:
     def sent(self) -> int:
         """Samples that were handed over."""
         return self._talk.audio.end
+
+    @property
+    def room(self) -> bool:
+        """Whether `send` would return at once."""
+        return self._talk.room()
 
     @property
     def resumes(self) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 import ssl
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
@@ -13,6 +16,7 @@ from websockets.typing import Subprotocol
 from speakrs_clients.addresses import Address
 from speakrs_clients.losses import Loss
 from speakrs_server.messages import SUBPROTOCOL
+from speakrs_stream.errors import ConfigError
 
 CONNECT_S = 10.0
 """Seconds that a connection gets to come about."""
@@ -66,8 +70,24 @@ def loss_of(error: Exception) -> Loss:
         case TimeoutError():
             return Loss("network", reason=f"no answer within {CONNECT_S:.0f} s")
         case OSError():
-            return Loss("network", reason=str(error.strerror or error))
+            return Loss("network", reason=_in_words(error))
     return Loss("network", reason=str(error) or type(error).__name__)
+
+
+def _in_words(error: OSError) -> str:
+    """`connection refused` rather than what asyncio makes of it, for one address or several."""
+    numbers = [error.errno] if error.errno else [int(found) for found in re.findall(r"\[Errno (\d+)\]", str(error))]
+    if numbers and numbers[0] > 0:
+        return os.strerror(numbers[0]).lower()
+    return str(error.strerror or error)
+
+
+def trusting(ca_file: Path) -> ssl.SSLContext:
+    """Checks servers by the certificates of a file; ConfigError where it holds none."""
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"cannot use the certificates in {ca_file}: {error}") from error
 
 
 def now() -> float:

@@ -79,9 +79,7 @@ def verdict(loss: Loss, said: Error | None, *, before: bool) -> StreamFailed | N
         case "certificate":
             return Untrusted(f"the server's certificate cannot be trusted: {loss.reason}")
         case "tls" if not before:
-            return Untrusted(
-                f"no secure connection: {loss.reason}; does the address start with the right one of ws, wss?"
-            )
+            return Untrusted(f"no secure connection: {loss.reason}; if that server has no TLS, write ws://")
         case "status":
             return _of_status(loss, before)
         case "closed":

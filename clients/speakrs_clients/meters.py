@@ -34,6 +34,18 @@ class _Delay:
     delay: float
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """How the connection to a server is."""
+
+    lost: str = ""
+    """Why there is none at the moment; empty where there is one."""
+    waiting: float = 0.0
+    """Seconds of sound that are not safe at the server yet."""
+    resumes: int = 0
+    """How often it was lost and came back."""
+
+
 class Paces:
     """Takes in every push of audio; positions are samples at 16 kHz."""
 

@@ -9,15 +9,15 @@ from queue import Empty, SimpleQueue
 
 from speakrs_clients.dialogue import NOTHING, Action, Dialogue, Merge, Pause, Quit, Rename, Save, press
 from speakrs_clients.interrupts import Interrupts
+from speakrs_clients.meters import Link
 from speakrs_clients.screen import LevelView, Phase, View, screen
 from speakrs_clients.style import Look
 from speakrs_clients.tty import FullScreen, Keyboard
-from speakrs_clients.worker import Worker
+from speakrs_clients.worker import LiveStream, Worker
 from speakrs_stream.audio.microphone import SoundSource
 from speakrs_stream.core.events import Event
 from speakrs_stream.core.grid import SAMPLE_RATE
 from speakrs_stream.core.reducer import StreamState
-from speakrs_stream.stream import Stream
 
 REFRESH = 0.125
 """Seconds between looks at the screen."""
@@ -47,10 +47,14 @@ class Monitor:
         labels: Labels,
         look: Look,
         *,
-        save: Callable[[Stream], str],
+        save: Callable[[LiveStream], str],
+        link: Callable[[], Link] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """save: writes what a stream shows, in the worker's thread, and says what it wrote"""
+        """save: writes what a stream shows, in the worker's thread, and says what it wrote
+
+        link: how the connection is, where the stream is on a server
+        """
         self.named: set[str] = set()
         """Names that were typed in."""
         self._worker = worker
@@ -58,6 +62,7 @@ class Monitor:
         self._labels = labels
         self._look = look
         self._save = save
+        self._link = link
         self._clock = clock
         self._dialogue: Dialogue = NOTHING
         self._paused = False
@@ -105,7 +110,7 @@ class Monitor:
             case Quit():
                 self._worker.stop()
 
-    def _saved(self, stream: Stream) -> list[Event]:
+    def _saved(self, stream: LiveStream) -> list[Event]:
         self._worker.tell(self._save(stream))
         return []
 
@@ -114,29 +119,33 @@ class Monitor:
     def view(self, now: float) -> View:
         """What to show at the moment `now`."""
         status, level = self._worker.status, self._source.level
+        link = self._link() if self._link is not None else None
         if level.clipped > self._clipped:
             self._clipped, self._clipped_at = level.clipped, now
         for message in self._worker.messages():
             self._message, self._message_until = message, now + MESSAGE_SHOWN
         message = status.lost or (self._message if now < self._message_until else "")
+        if not message and link is not None and link.lost:
+            message = f"no connection to the server ({link.lost}); trying again"
         rate = self._source.sample_rate
         captured = self._source.captured * SAMPLE_RATE // rate
         return View(
             device=self._labels.device,
             sample_rate=rate,
             model=self._labels.model,
-            phase=self._phase(captured),
+            phase=self._phase(captured, link),
             captured=captured,
             dropped=self._source.dropped * SAMPLE_RATE // rate,
             state=status.state,
             airtime=status.airtime,
             pace=status.pace,
+            link=link,
             level=LevelView(level.rms, level.peak, self._clipped_at),
             dialogue=self._dialogue,
             message=message,
         )
 
-    def _phase(self, captured: int) -> Phase:
+    def _phase(self, captured: int, link: Link | None) -> Phase:
         status = self._worker.status
         if status.finishing:
             return "finishing"
@@ -144,6 +153,8 @@ class Monitor:
             return "lost"
         if self._paused:
             return "paused"
+        if link is not None and link.lost:
+            return "away"
         return "listening" if captured else "starting"
 
 

@@ -27,8 +27,8 @@ from speakrs_stream.stream import Comparison
 FORMAT, VERSION = "speakrs-events", 1
 
 
-def started(uri: str, *, bundle: str, step: int, max_delay: int) -> dict[str, Any]:
-    """The first line: what follows. step, max_delay: samples at 16 kHz."""
+def started(uri: str, *, bundle: str, step: int | None, max_delay: int) -> dict[str, Any]:
+    """The first line: what follows. step, max_delay: samples at 16 kHz; no step where a server does not tell."""
     return {
         "type": "started",
         "format": FORMAT,
@@ -36,7 +36,7 @@ def started(uri: str, *, bundle: str, step: int, max_delay: int) -> dict[str, An
         "uri": uri,
         "sample_rate": SAMPLE_RATE,
         "bundle": bundle,
-        "step": exact(step),
+        "step": None if step is None else exact(step),
         "max_delay": exact(max_delay),
     }
 

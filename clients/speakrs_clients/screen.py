@@ -9,7 +9,7 @@ from typing import Literal
 from rich.cells import cell_len
 
 from speakrs_clients.dialogue import NOTHING, Dialogue
-from speakrs_clients.meters import Pace
+from speakrs_clients.meters import Link, Pace
 from speakrs_clients.rows import fitting, shares, speaking, timeline
 from speakrs_clients.style import Glyphs, Line, Piece, apart, cut, fitted, joined
 from speakrs_clients.terminal import Airtime
@@ -29,7 +29,13 @@ CLIP_SHOWN = 3.0
 QUIETEST, LOUD, HOT = -60.0, -12.0, -3.0
 """Level meter, in dB of full scale: left end, from where it is yellow, from where it is red."""
 
-Phase = Literal["starting", "listening", "paused", "lost", "finishing"]
+LATE = 5.0
+"""Seconds of sound on their way to a server from which they are marked."""
+
+HEARING = ("starting", "listening", "away")
+"""Phases in which sound is taken."""
+
+Phase = Literal["starting", "listening", "paused", "lost", "away", "finishing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,9 @@ class View:
     pace: Pace = field(default_factory=Pace)
     """How far behind everything is."""
 
+    link: Link | None = None
+    """How the connection is, where the stream is on a server."""
+
     level: LevelView = field(default_factory=LevelView)
     """How loud it is."""
 
@@ -104,7 +113,7 @@ def screen(view: View, now: float, width: int, height: int, glyphs: Glyphs) -> l
     rows = fitting(view.state, speakers, max(1, room - crowded))
     hidden = len(speakers) - len(rows)
     label = min(LONGEST_NAME, max([2, *(cell_len(one_line(view.state.label(number))) for number in rows)]))
-    now_speaking = speaking(view.state) if view.phase in ("starting", "listening") else set()
+    now_speaking = speaking(view.state) if view.phase in HEARING else set()
     body = timeline(view.state, view.captured, rows, now_speaking, label, wide, glyphs)
     if rows and room - len(rows) > len(rows):
         body += [(), *shares(view.state, view.airtime, rows, label, wide, glyphs)]
@@ -126,6 +135,7 @@ def header(view: View, now: float, width: int, glyphs: Glyphs) -> list[Line]:
         "listening": Piece(f"{glyphs.lamp} listening", "good"),
         "paused": Piece(f"{glyphs.pause} paused", "warn"),
         "lost": Piece(f"{glyphs.lamp} microphone lost", "bad"),
+        "away": Piece(f"{glyphs.lamp} listening, no connection", "warn"),
         "finishing": Piece(f"{glyphs.lamp} finishing{glyphs.ellipsis}", "warn"),
     }
     title: Line = (Piece(" speakrs-stream", "bold"), Piece("  "), lamps[view.phase])
@@ -156,18 +166,26 @@ def figures(view: View, glyphs: Glyphs) -> Line:
     slow = view.pace.rtf is not None and view.pace.rtf >= 1
     rtf = after("RTF", view.pace.rtf, "", 2)
     lost = f"{view.dropped / SAMPLE_RATE:.1f} s" if view.dropped else "0"
+    work = (rtf[0], Piece(f"{rtf[1].text} too slow for real time", "bad")) if slow else rtf
     parts = [
         after(" prov", view.pace.provisional, " s", 1),
         after("final", view.pace.final, " s", 1),
-        (rtf[0], Piece(f"{rtf[1].text} too slow for real time", "bad")) if slow else rtf,
+        *([work] if view.link is None else link_figures(view.link)),
         (Piece("dropped ", "dim"), Piece(lost, "bad" if view.dropped else "")),
     ]
     return joined(parts, Piece(glyphs.dot, "dim"))
 
 
+def link_figures(link: Link) -> list[Line]:
+    """`on the way 0.3 s`, and `reconnected 2` where that happened."""
+    way: Line = (Piece("on the way ", "dim"), Piece(f"{link.waiting:.1f} s", "warn" if link.waiting > LATE else ""))
+    again: Line = (Piece("reconnected ", "dim"), Piece(f"{link.resumes}"))
+    return [way, again] if link.resumes else [way]
+
+
 def meter(view: View, now: float, width: int, glyphs: Glyphs) -> list[Line]:
     """The level: power as a bar, the peak as a mark, and a warning where it clips or nothing is heard."""
-    hearing = view.phase == "listening"
+    hearing = view.phase in ("listening", "away")
     level = view.level if hearing else LevelView()
     clips = level.clipped_at is not None and now - level.clipped_at < CLIP_SHOWN
     silent = level.peak <= QUIETEST

@@ -138,6 +138,17 @@ class Stream:
         return self._stream.sent
 
     @property
+    def audio(self) -> AudioFormat:
+        """The format of the sound."""
+        return self._stream.audio
+
+    @property
+    def room(self) -> bool:
+        """Whether `send` would return at once."""
+        room: bool = self._call(lambda: self._stream.room)
+        return room
+
+    @property
     def resumes(self) -> int:
         """How often the stream went on over a new connection."""
         return self._stream.resumes

@@ -11,7 +11,10 @@ from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from threading import Event as Flag
 from threading import Thread
-from typing import TypeVar
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from speakrs_clients.meters import Pace, Paces
 from speakrs_clients.terminal import Airtime, airtime
@@ -22,7 +25,7 @@ from speakrs_stream.core.grid import SAMPLE_RATE
 from speakrs_stream.core.reducer import StreamState
 from speakrs_stream.diarization import Diarization
 from speakrs_stream.errors import AudioError, DeviceLost, SpeakrsError
-from speakrs_stream.stream import Stream
+from speakrs_stream.stream import Comparison
 
 POLL = 0.1
 """Seconds that sound is waited for before commands are looked at again."""
@@ -34,7 +37,50 @@ T = TypeVar("T")
 RECENT = 90 * SAMPLE_RATE
 """Samples that a screen may look back on."""
 
-Command = Callable[[Stream], list[Event]]
+NOTHING = np.zeros(0, np.float32)
+"""No sound."""
+
+
+class LiveStream(Protocol):
+    """What a worker runs: `Stream`, or a `RemoteStream` on a server."""
+
+    final_events: tuple[Event, ...]
+    """Events that `finish` led to."""
+    comparison: Comparison | None
+    """The final result against what was shown."""
+
+    @property
+    def state(self) -> StreamState:
+        """What is shown."""
+        ...
+
+    @property
+    def samples(self) -> int:
+        """Samples at 16 kHz that were handed over."""
+        ...
+
+    def push(self, samples: ArrayLike, *, at: int | None = None) -> list[Event]:
+        """Add sound, or none to learn what happened meanwhile."""
+        ...
+
+    def finish(self) -> Diarization:
+        """End the stream."""
+        ...
+
+    def live(self) -> Diarization:
+        """What is shown, as a result."""
+        ...
+
+    def rename(self, speaker: int, name: str) -> list[Event]:
+        """Give a speaker a name."""
+        ...
+
+    def same(self, speaker: int, into: int) -> list[Event]:
+        """Two numbers are one person."""
+        ...
+
+
+Command = Callable[[LiveStream], list[Event]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +108,7 @@ class Worker:
 
     def __init__(
         self,
-        stream: Stream,
+        stream: LiveStream,
         source: SoundSource,
         *,
         heard: Callable[[list[Event], StreamState], None] | None = None,
@@ -152,6 +198,8 @@ class Worker:
                 continue
             if block is not None:
                 self._hear(block)
+            elif events := self.stream.push(NOTHING):
+                self._publish(events)
 
     def _hear(self, block: Block) -> None:
         before, began = self.stream.samples, self._clock()

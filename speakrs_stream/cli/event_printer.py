@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from speakrs_clients import records
-from speakrs_clients.style import Line, Look, look
+from speakrs_clients.style import Line, Look, Piece, look
 from speakrs_clients.terminal import Scroll, ending, final_lines, pending_lines
-from speakrs_stream.cli.shell import interactive
+from speakrs_stream.cli.shell import complain, interactive
+from speakrs_stream.formats.text import one_line
 
 if TYPE_CHECKING:
     from speakrs_stream.core.events import Event
@@ -33,6 +34,9 @@ class EventPrinter(Protocol):
 
     def events(self, events: Sequence[Event], state: StreamState) -> None:
         """Events, and the state after them."""
+
+    def note(self, sentence: str) -> None:
+        """Something else that people should know, such as a lost connection."""
 
     def ending(self, result: Diarization, comparison: Comparison | None) -> None:
         """The final result."""
@@ -73,6 +77,8 @@ class LinePrinter:
         self._scroll = Scroll(self._look)
         self._in_place = in_place and interactive(sys.stdout)
         self._out = Output()
+        self._pending: Sequence[Line] = ()
+        self._progress = ""
 
     @property
     def gone(self) -> bool:
@@ -83,11 +89,28 @@ class LinePrinter:
         """What is final scrolls; what is not is replaced."""
         lines = final_lines(events, state, self._look.glyphs)
         if self._in_place:
-            size = shutil.get_terminal_size()
-            pending = pending_lines(state, min(MOST_PENDING, size.lines - 2), self._look.glyphs)
-            self._out.write(self._scroll.update(lines, pending, size.columns))
+            room = min(MOST_PENDING, shutil.get_terminal_size().lines - 3)
+            self._pending = pending_lines(state, room, self._look.glyphs)
+            self._replace(lines)
         else:
             self._print(lines)
+
+    def progress(self, words: str) -> None:
+        """How far it is, below everything else; nothing where that cannot be replaced."""
+        if self._in_place and words != self._progress:
+            self._progress = words
+            self._replace([])
+
+    def note(self, sentence: str) -> None:
+        """Above what may change, or on standard error where nothing is replaced."""
+        if self._in_place:
+            self._replace([(Piece(one_line(sentence), "warn"),)])
+        else:
+            complain(sentence)
+
+    def _replace(self, above: Sequence[Line]) -> None:
+        below = [*self._pending, *([(Piece(self._progress, "dim"),)] if self._progress else [])]
+        self._out.write(self._scroll.update(above, below, shutil.get_terminal_size().columns))
 
     def ending(self, result: Diarization, comparison: Comparison | None) -> None:
         """Who spoke how long, who that was live, and what differs."""
@@ -101,12 +124,15 @@ class LinePrinter:
 class JsonPrinter:
     """One JSON object a line: `started`, every event, `result`."""
 
-    def __init__(self, stream: Stream, bundle: str) -> None:
+    def __init__(self, uri: str, *, bundle: str, step: int | None, max_delay: int) -> None:
+        """uri: name of the recording; step, max_delay: samples at 16 kHz, see `records.started`."""
         self._out = Output()
-        first = records.started(
-            stream.uri, bundle=bundle, step=stream.config.step, max_delay=stream.live_config.max_delay
-        )
-        self._print([records.line(first)])
+        self._print([records.line(records.started(uri, bundle=bundle, step=step, max_delay=max_delay))])
+
+    @classmethod
+    def of(cls, stream: Stream, bundle: str) -> JsonPrinter:
+        """For a stream in this process."""
+        return cls(stream.uri, bundle=bundle, step=stream.config.step, max_delay=stream.live_config.max_delay)
 
     @property
     def gone(self) -> bool:
@@ -116,6 +142,10 @@ class JsonPrinter:
     def events(self, events: Sequence[Event], state: StreamState) -> None:
         """Each event as it is."""
         self._print(records.lines(events, state))
+
+    def note(self, sentence: str) -> None:
+        """Something that is no event, on standard error."""
+        complain(sentence)
 
     def ending(self, result: Diarization, comparison: Comparison | None) -> None:
         """The whole result."""

@@ -106,7 +106,7 @@ def live(
         voices = known_voices(engine, people, store)
         rate, uri = feed.sample_rate, feed.name
         stream = engine.stream(sample_rate=rate, max_delay=people.max_delay, voices=voices, uri=uri, **asdict(count))
-        printer: EventPrinter = JsonPrinter(stream, engine.bundle.name) if as_json else LinePrinter(in_place=True)
+        printer: EventPrinter = JsonPrinter.of(stream, engine.bundle.name) if as_json else LinePrinter(in_place=True)
         pace = speed if speed is not None else 0.0 if piped else 1.0
         failure = play(feed, stream, printer, pace, interrupts)
         result = stream.finish()
@@ -142,6 +142,9 @@ class Feed:
     notes: Callable[[], Sequence[str]]
     """What was odd about it, known at its end."""
 
+    seconds: float | None = None
+    """How long it is, where that is known before it ends."""
+
 
 def opened_file(path: Path, stack: ExitStack) -> Feed:
     """A file; closed by `stack`."""
@@ -149,7 +152,9 @@ def opened_file(path: Path, stack: ExitStack) -> Feed:
     from speakrs_stream.core.grid import SAMPLE_RATE
 
     audio = stack.enter_context(open_audio(path))
-    return Feed(path.stem, SAMPLE_RATE, lambda: audio.blocks(BLOCK_SECONDS), lambda: audio.report.warnings)
+    return Feed(
+        path.stem, SAMPLE_RATE, lambda: audio.blocks(BLOCK_SECONDS), lambda: audio.report.warnings, audio.duration
+    )
 
 
 def opened_pipe(raw_rate: int | None, channels: int, interrupts: Interrupts) -> Feed:

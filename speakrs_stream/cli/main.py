@@ -23,6 +23,7 @@ COMMANDS = {
     "tune": "Find the settings that suit your own recordings.",
     "airtime": "Print who spoke how long.",
     "plot": "Draw who spoke when, as SVG or PNG.",
+    "send": "Send audio to a server, and print who speaks.",
     "serve": "Serve live diarization over WebSocket.",
     "sessions": "List, show, export and delete what a server has kept.",
     "models": "List, download and check model bundles.",

@@ -1,4 +1,4 @@
-"""`speakrs-stream mic`: who speaks at the microphone, live, without a server."""
+"""`speakrs-stream mic`: who speaks at the microphone, live, heard by this machine or by a server."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from speakrs_clients.interrupts import Interrupts
+from speakrs_stream.cli.calls import Call, local_call, remote_call
 from speakrs_stream.cli.live_options import (
+    LiveChoice,
     free_name,
-    known_voices,
-    learned,
     live_choice,
     live_options,
     make_room,
-    open_store,
     output_options,
     outputs,
     write,
@@ -34,17 +34,28 @@ from speakrs_stream.cli.options import (
     settings_option,
     speaker_count,
 )
-from speakrs_stream.cli.shell import FAILED, INTERRUPTED, OK, Shell, complain, console, interactive, say
-from speakrs_stream.errors import OutputError
+from speakrs_stream.cli.server_options import server_choice, server_options, status_of
+from speakrs_stream.cli.shell import (
+    FAILED,
+    INTERRUPTED,
+    OK,
+    EngineChoice,
+    Shell,
+    blame,
+    complain,
+    console,
+    interactive,
+    say,
+)
+from speakrs_stream.errors import OutputError, SpeakrsError
 
 if TYPE_CHECKING:
-    from speakrs_clients.worker import Worker
+    from speakrs_clients.worker import LiveStream, Worker
     from speakrs_stream.audio.microphone import SoundSource
     from speakrs_stream.cli.event_printer import EventPrinter
     from speakrs_stream.core.events import Event
     from speakrs_stream.core.reducer import StreamState
     from speakrs_stream.diarization import Diarization
-    from speakrs_stream.stream import Stream
 
 FORMATS = ("rttm", "json")
 """What is written when nothing else is asked."""
@@ -84,6 +95,7 @@ class Presentation:
 @count_options
 @live_options
 @output_options(",".join(FORMATS))
+@server_options(required=False)
 @click.option("--source", type=existing_or_not(), metavar="FILE", help="Play FILE as if it were the microphone.")
 @click.option(
     "--speed", type=click.FloatRange(min=0), metavar="N", help="With --source: times real time; 0 as fast as possible."
@@ -106,38 +118,50 @@ def mic(
 
     Keys: space pauses, n names a speaker, m merges two, s saves what is known so far, q quits. q, or Ctrl-C once,
     looks at the whole call again and writes the result; Ctrl-C twice gives up. Nothing leaves this machine, and the
-    sound itself is not kept.
+    sound itself is not kept; with --server the sound goes to that server, and to nobody else.
     """
-    from speakrs_stream.cli.event_printer import JsonPrinter, LinePrinter
-
-    choice, count, people = engine_choice(values), speaker_count(values), live_choice(values)
+    choice, count, people, where = (
+        engine_choice(values),
+        speaker_count(values),
+        live_choice(values),
+        server_choice(values),
+    )
     how = Presentation(**values)
     if list_:
         show_devices(as_json=how.as_json)
         return OK
     check(device, name, source, speed)
+    if where is not None:
+        check_remote(choice, people)
     folder, wanted = output_dir or Path(), formats or list(FORMATS)
     make_room(folder)
     sound = opened(source, device, 1.0 if speed is None else speed)
-    engine = shell.open_live(choice)
-    store = open_store(people)
-    voices = known_voices(engine, people, store)
-    name = free_name(folder, name, wanted)
-    files = outputs(folder, name, wanted)
-    rate = sound.sample_rate
-    stream = engine.stream(sample_rate=rate, max_delay=people.max_delay, voices=voices, uri=name, **asdict(count))
-    printer: EventPrinter
-    if how.as_json:
-        printer = JsonPrinter(stream, engine.bundle.name)
-    else:
-        printer = LinePrinter(in_place=False, ascii_wanted=how.ascii_only)
+    try:
+        with ExitStack() as stack:
+            name = free_name(folder, name, wanted)
+            if where is None:
+                call = local_call(shell.open_live(choice), sound.sample_rate, name, count, people)
+            else:
+                call = remote_call(where, sound.sample_rate, name, count, people, stack)
+            return listened(call, sound, how, outputs(folder, name, wanted))
+    except SpeakrsError as error:
+        if where is None:
+            raise
+        blame(shell, None, error)
+        return status_of(error)
+
+
+def listened(call: Call, sound: SoundSource, how: Presentation, files: Mapping[str, Path]) -> int:
+    """Listen until the end and write the result; the exit status."""
+    from speakrs_stream.cli.event_printer import LinePrinter
+
+    printer = call.as_json() if how.as_json else LinePrinter(in_place=False, ascii_wanted=how.ascii_only)
     with Interrupts() as interrupts:
         try:
             if how.full_screen:
-                model = f"{engine.bundle.name} on {engine.backend_name}"
-                worker, named = on_screen(stream, sound, model, how, files, interrupts)
+                worker, named = on_screen(call, sound, how, files, interrupts)
             else:
-                worker, named = in_lines(stream, sound, printer, interrupts), set()
+                worker, named = in_lines(call, sound, printer, interrupts), set()
         except KeyboardInterrupt:
             complain("given up: the final result was not written")
             return INTERRUPTED
@@ -145,8 +169,8 @@ def mic(
         rescue(worker.salvaged, files)
         raise worker.error
     assert worker.result is not None
-    result = learned(worker.result, engine.bundle, people, store, confirmed=named)
-    printer.ending(result, stream.comparison)
+    result = call.learned(worker.result, named)
+    printer.ending(result, call.stream.comparison)
     if not result.samples:
         say("Nothing was heard, so nothing was written.", quiet=False)
         return OK
@@ -163,6 +187,14 @@ def check(device: str | None, name: str, source: Path | None, speed: float | Non
         raise click.UsageError("--name is the name of files without folder and suffix; see --output-dir")
 
 
+def check_remote(choice: EngineChoice, people: LiveChoice) -> None:
+    """Refuse options about the networks and voices of this machine for a call that a server listens to."""
+    if choice != EngineChoice():
+        raise click.UsageError("the server has its own networks: leave out --bundle, --backend, --step, --threads, --settings")
+    if people.voices or people.use_store:
+        raise click.UsageError("voices are known on this machine only: leave out --voice and --voices with --server")
+
+
 def opened(source: Path | None, device: str | None, speed: float) -> SoundSource:
     """The microphone, or the file that plays it; not listening yet."""
     from speakrs_clients.replay import Replay
@@ -172,12 +204,7 @@ def opened(source: Path | None, device: str | None, speed: float) -> SoundSource
 
 
 def on_screen(
-    stream: Stream,
-    sound: SoundSource,
-    model: str,
-    how: Presentation,
-    files: Mapping[str, Path],
-    interrupts: Interrupts,
+    call: Call, sound: SoundSource, how: Presentation, files: Mapping[str, Path], interrupts: Interrupts
 ) -> tuple[Worker, set[str]]:
     """The full screen until the end; the worker, done, and the names that were typed in."""
     from speakrs_clients.monitor import Labels, Monitor
@@ -185,24 +212,26 @@ def on_screen(
     from speakrs_clients.worker import Worker
     from speakrs_stream.cli.event_printer import stdout_look
 
-    def save(live: Stream) -> str:
+    def save(live: LiveStream) -> str:
         return f"saved {write(live.live(), files)} as known so far"
 
-    worker = Worker(stream, sound)
+    worker = Worker(call.stream, sound)
+    call.told(worker.tell)
     look = stdout_look(ascii_wanted=how.ascii_only)
-    monitor = Monitor(worker, sound, Labels(sound.name, model), look, save=save)
+    monitor = Monitor(worker, sound, Labels(sound.name, call.model), look, save=save, link=call.link)
     keyboard = Keyboard(sys.stdin.fileno())
     monitor.run(keyboard, FullScreen(sys.stdout.fileno(), keyboard), interrupts)
     return worker, monitor.named
 
 
-def in_lines(stream: Stream, sound: SoundSource, printer: EventPrinter, interrupts: Interrupts) -> Worker:
+def in_lines(call: Call, sound: SoundSource, printer: EventPrinter, interrupts: Interrupts) -> Worker:
     """Line by line until the end; the worker, done."""
     from speakrs_clients.monitor import Feed, listen
     from speakrs_clients.worker import Worker
 
     feed = Feed()
-    worker = Worker(stream, sound, heard=feed.put)
+    worker = Worker(call.stream, sound, heard=feed.put)
+    call.told(worker.tell)
 
     def tell(events: list[Event], state: StreamState) -> None:
         printer.events(events, state)

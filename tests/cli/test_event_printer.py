@@ -67,7 +67,7 @@ def test_elsewhere_only_what_is_final(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_json_begins_with_what_follows(capsys: pytest.CaptureFixture[str]) -> None:
-    printer = JsonPrinter(FakeEngine().stream(uri="x", max_delay=3), "b")
+    printer = JsonPrinter.of(FakeEngine().stream(uri="x", max_delay=3), "b")
     printer.events(EVENTS[:1], STATE)
     first, second = capsys.readouterr().out.splitlines()
     assert re.search(r'"type": "started".*"uri": "x".*"bundle": "b".*"max_delay": 3\.0', first)
@@ -77,3 +77,25 @@ def test_json_begins_with_what_follows(capsys: pytest.CaptureFixture[str]) -> No
 def test_nothing_is_written_for_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     Output().write("")
     assert capsys.readouterr().out == ""
+
+
+def test_notes_and_progress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = LinePrinter(in_place=True)
+    plain.note("connection lost")
+    plain.progress("half of it")
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "speakrs-stream: connection lost\n")
+    screen = terminal(monkeypatch)
+    printer = LinePrinter(in_place=True)
+    printer.progress("a quarter of it")
+    printer.events(EVENTS, STATE)
+    printer.note("connection lost")
+    printer.progress("half of it")
+    printer.progress("half of it")
+    assert [line[:16] for line in shown(screen)] == [
+        "00:00:00.0–00:00",
+        "connection lost",
+        "00:00:04.0–00:00",
+        "00:00:07.0–00:00",
+        "half of it",
+    ]

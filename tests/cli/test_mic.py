@@ -10,6 +10,7 @@ import soundfile
 
 from speakrs_stream.diarization import Diarization
 from tests.cli.live_shell import Live, live_command
+from tests.clients.served import served
 from tests.clients.stand_ins import FakeEngine, recorded
 
 
@@ -109,3 +110,22 @@ def test_voices_over_two_calls(call: Live, tmp_path: Path, talk: Path) -> None:
     named = {s["name"] for s in json.loads(third.out.splitlines()[-1])["speakers"]}
     assert named == {"Alice", "V0001"}
     assert call("mic", "--source", talk, "--speed", "0", "--json").out.count("Alice") == 0  # only where it is asked for
+
+
+def test_a_server_listens(call: Live, talk: Path, tmp_path: Path) -> None:
+    here = call("mic", "--source", talk, "--speed", "0", "--name", "here")
+    assert here.status == 0
+    with served(tmp_path / "data") as found:
+        said = call("mic", "--source", talk, "--speed", "0", "--server", found.address(""), "--plain")
+    assert (said.status, said.err) == (0, "Wrote call.rttm and call.json.\n")
+    assert "00:00:00.0–00:00:04.0  S1             4.0 s\n" in said.out
+    there = (tmp_path / "call.rttm").read_text(encoding="utf-8")
+    assert there == (tmp_path / "here.rttm").read_text(encoding="utf-8").replace(" here ", " call ")
+
+
+def test_what_does_not_go_with_a_server(call: Live, talk: Path) -> None:
+    for wrong in (["--bundle", "x"], ["--threads", "2"], ["--voice", f"A={talk}"], ["--voices"]):
+        said = call("mic", "--source", talk, "--server", "localhost:9", *wrong)
+        assert said.status == 2 and "leave out" in said.err
+    assert call("mic", "--source", talk, "--token-file", talk).status == 2
+    assert call("mic", "--source", talk, "--server", "localhost:9").status == 3

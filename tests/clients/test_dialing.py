@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from websockets.datastructures import Headers
@@ -12,8 +13,9 @@ from websockets.exceptions import InvalidStatus
 from websockets.http11 import Response
 
 from speakrs_clients.addresses import address
-from speakrs_clients.dialing import NO_SOCKET, dial, loss_of
+from speakrs_clients.dialing import NO_SOCKET, dial, loss_of, trusting
 from speakrs_clients.losses import Loss
+from speakrs_stream.errors import ConfigError
 
 pytestmark = pytest.mark.anyio
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -62,6 +64,19 @@ async def test_nobody_there() -> None:
             await dial(address(url), "/v1/stream", {}, None)
         found = loss_of(caught.value)
         assert found.kind == "network" and found.reason
+
+
+def test_one_address_refuses_like_several() -> None:
+    one = OSError(111, "Connect call failed ('127.0.0.1', 9)")
+    several = OSError(
+        "Multiple exceptions: [Errno 111] Connect call failed ('::1', 9, 0, 0), [Errno 111] Connect call …"
+    )
+    assert loss_of(one) == loss_of(several) == Loss("network", reason="connection refused")
+
+
+def test_certificates_of_ones_own(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot use the certificates"):
+        trusting(tmp_path / "absent.pem")
 
 
 def test_errors_in_words() -> None:

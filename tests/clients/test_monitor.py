@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from speakrs_clients.interrupts import Interrupts
+from speakrs_clients.meters import Link
 from speakrs_clients.monitor import Feed, Labels, Monitor, listen
 from speakrs_clients.style import Look
 from speakrs_clients.tty import LEAVE
@@ -27,7 +29,8 @@ from speakrs_stream.core.events import Event
 from speakrs_stream.core.reducer import StreamState
 from speakrs_stream.diarization import Diarization
 from speakrs_stream.errors import DeviceLost
-from tests.clients.stand_ins import FakeEngine, ScriptedSource, chopped, recorded, sound
+from tests.clients.served import served
+from tests.clients.stand_ins import CALL, FakeEngine, ScriptedSource, chopped, recorded, sound
 from tests.clients.vt import Terminal
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -106,8 +109,8 @@ def call(tmp_path: Path) -> Iterator[Callable[..., Call]]:
     source = recorded(tmp_path / "talk.wav")
     begun: list[Call] = []
 
-    def begin(*arguments: str, speed: float = 6, **options: float) -> Call:
-        begun.append(Call(tmp_path, "--source", str(source), "--speed", str(speed), *arguments, **options))  # type: ignore[arg-type]
+    def begin(*arguments: str, speed: float = 6, play: Path = source, **options: float) -> Call:
+        begun.append(Call(tmp_path, "--source", str(play), "--speed", str(speed), *arguments, **options))  # type: ignore[arg-type]
         return begun[-1]
 
     yield begin
@@ -229,6 +232,54 @@ def test_a_narrow_ascii_terminal_without_colours(call: Callable[..., Call]) -> N
     assert monitor.end() == 0
 
 
+def test_a_call_that_a_server_listens_to(call: Callable[..., Call], tmp_path: Path) -> None:
+    source = recorded(tmp_path / "long.wav", f"{CALL}, A 400-401")  # nobody has to hurry
+    with served(tmp_path / "data") as found:
+        monitor = call("--server", found.address(""), "--max-delay", "1", speed=4, play=source)
+        first = monitor.see(r"S1 .*[█░]")
+        assert f"long.wav · 16 kHz · fake-split at 127.0.0.1:{found.port}" in first
+        assert re.search(r"final .* · on the way \d+\.\d s · dropped 0", first)
+        monitor.see(r"S2 .*[█░]")
+        monitor.press("n2Bob\r")
+        monitor.see(r"Bob +.*[█░]")
+        monitor.press("s")
+        monitor.see("saved call.rttm and call.json as known so far")
+    monitor.see(r"listening, no connection")
+    monitor.see(r"connection lost|no connection to the server")
+    with served(tmp_path / "data", port=found.port):
+        monitor.see(r"reconnected 1")
+        monitor.see(r"● listening  ")
+        monitor.press("q")
+        assert monitor.end() == 0
+        after = monitor.look()
+    assert re.search(r"Bob +S2 +0:0\d\.\d +\d\d% +\d", after) and "Wrote call.rttm and call.json" in after
+    result = Diarization.from_json((tmp_path / "call.json").read_text(encoding="utf-8"))
+    assert [speaker.name for speaker in result.speakers] == [None, "Bob"]
+    samples, rate = soundfile.read(source, dtype="int16", frames=result.samples)
+    assert result.turns == FakeEngine().diarize(samples, sample_rate=rate).turns, "nothing was lost"
+
+
+def test_merging_and_ctrl_c_on_a_server(call: Callable[..., Call], tmp_path: Path) -> None:
+    source = recorded(tmp_path / "long.wav", f"{CALL}, A 400-401")
+    with served(tmp_path / "data") as found:
+        monitor = call("--server", f"localhost:{found.port}", speed=6, play=source)
+        monitor.see(r"S2 .*[█░]")
+        monitor.press(" ")
+        monitor.see("‖ paused")
+        monitor.press("m21")
+        monitor.see(r"S1 .*100% ")
+        assert "S2" not in monitor.look()
+        monitor.interrupt()
+        assert monitor.end() == 0
+        assert "Wrote call.rttm and call.json" in monitor.look()
+
+
+def test_a_server_that_is_not_there(call: Callable[..., Call]) -> None:
+    monitor = call("--server", "ws://127.0.0.1:9")
+    assert monitor.end() == 3
+    assert "the server cannot be reached: connection refused" in monitor.look()
+
+
 def test_lines_where_there_is_no_terminal(tmp_path: Path) -> None:
     source = recorded(tmp_path / "talk.wav")
 
@@ -285,6 +336,21 @@ def test_phases_of_a_call(engine: FakeEngine) -> None:
     assert monitor.view(0.0).phase == "finishing"
     monitor.key(" ")
     assert source.log == ["pause", "resume"]  # too late
+
+
+def test_a_lost_connection_is_shown_until_it_is_back(engine: FakeEngine) -> None:
+    source = ScriptedSource([])
+    source.captured = 16_000
+    link = Link()
+    worker = Worker(engine.stream(), source)
+    monitor = Monitor(worker, source, Labels("x", "y"), Look(), save=lambda stream: "", link=lambda: link)
+    assert monitor.view(0.0).phase == "listening" and monitor.view(0.0).link == Link()
+    link = Link("connection refused", 3.0)
+    assert monitor.view(0.0).phase == "away" and "(connection refused)" in monitor.view(0.0).message
+    worker.status = Status(finishing=True)
+    assert monitor.view(0.0).phase == "finishing" and "(connection refused)" in monitor.view(0.0).message
+    link = Link(resumes=1)
+    assert monitor.view(0.0).message == ""
 
 
 def test_clipping_is_noted_when_it_happens_and_messages_go_away(engine: FakeEngine) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speakrs_clients.dialogue import Dialogue
-from speakrs_clients.meters import Pace
+from speakrs_clients.meters import Link, Pace
 from speakrs_clients.screen import LevelView, Phase, View, long_clock, place, screen
 from speakrs_clients.style import ASCII, Glyphs, columns, text_of
 from speakrs_clients.terminal import airtime
@@ -46,6 +46,15 @@ def test_a_call() -> None:
     assert "0:16" in lines[9] and "3 turns" in lines[9] and "48%" in lines[9]
     assert lines[-1] == " space pause   n name   m merge   s save   q quit"
     assert len(lines) == 20
+
+
+def test_a_call_on_a_server() -> None:
+    lines = picture(replace(VIEW, link=Link(waiting=0.34))).splitlines()
+    assert lines[2] == " prov 0.7 s · final 12.6 s · on the way 0.3 s · dropped 0"
+    lines = picture(replace(VIEW, phase="away", link=Link("x", 7.0, 2))).splitlines()
+    assert "● listening, no connection" in lines[0]
+    assert lines[2] == " prov 0.7 s · final 12.6 s · on the way 7.0 s · reconnected 2 · dropped 0"
+    assert lines[3].endswith("−14 dB") and lines[6].startswith(" ▶ Alice "), "sound is taken all the while"
 
 
 def test_ascii() -> None:

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from speakrs_clients.worker import Worker
+from speakrs_clients.worker import LiveStream, Worker
 from speakrs_stream.core.events import Event, TurnFinal
 from speakrs_stream.core.grid import SAMPLE_RATE
 from speakrs_stream.core.reducer import StreamState
 from speakrs_stream.errors import AudioError, BadFormat, DeviceLost, ModelError, SessionError
-from speakrs_stream.stream import Stream
 from tests.clients.stand_ins import FakeEngine, ScriptedSource, chopped, sound
 
 PIECES = chopped(sound())
@@ -91,7 +90,7 @@ def test_a_command_just_before_the_end_still_counts(engine: FakeEngine) -> None:
     worker = Worker(engine.stream(), source)
     seen: list[Any] = []
 
-    def note(stream: Stream) -> list[Event]:
+    def note(stream: LiveStream) -> list[Event]:
         seen.append(stream.samples)
         return []
 
