@@ -11,10 +11,11 @@ The rules, which the captions page keeps in JavaScript too:
 5. `snapshot` replaces what is open: open turns that it does not hold vanish, of those it holds the later `rev` stays,
    and those that are final or retracted already are left alone. It makes speakers known that are not, and replaces
    what is known of the others unless it is behind the state (`as_of` below `seq`).
-6. `words.labelled` with status `final` settles words; with `provisional` it labels those that are not settled.
-   `words.relabelled` changes the speaker of a word and settles it.
+6. `words.labelled` with status `final` settles words; with `provisional` it labels those that are not settled, and
+   words of its batch that are neither settled nor in it vanish. `words.relabelled` changes the speaker of a word and
+   settles it.
 7. `final_until_ms` and `processed_until_ms` are the largest told. `session.started` and `session.resumed` name the
-   session, `session.final` ends it.
+   session, `session.final` ends it, and words that are not settled vanish.
 8. Everything else changes nothing.
 
 So whoever was away from message p to message q, and then hears the durable messages after p and a snapshot made at q or
@@ -23,6 +24,7 @@ later, is where everybody else is. Only provisional labels of words are passing:
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -44,6 +46,12 @@ class ShownWord:
     """As it was told."""
     final: bool
     """Whether it is settled."""
+    text: str | None = None
+    """What it is, where that was told."""
+    start_ms: int | None = None
+    """Its first millisecond, where that was told."""
+    end_ms: int | None = None
+    """One past its last."""
 
 
 @dataclass(slots=True)
@@ -64,6 +72,8 @@ class Reducer:
     """By name."""
     words: dict[str, ShownWord] = field(default_factory=dict)
     """By the client's name for it."""
+    batches: dict[str, set[str]] = field(default_factory=dict)
+    """Names of words that are not settled, by batch."""
     final_until_ms: int = 0
     """Nothing before this changes."""
     processed_until_ms: int = 0
@@ -101,13 +111,17 @@ class Reducer:
             case messages.WordsLabelled():
                 self._label(message)
             case messages.WordsRelabelled():
-                self.words |= {word.id: ShownWord(word.speaker, True) for word in message.words}
+                for word in message.words:
+                    known_word = self.words.get(word.id, ShownWord(word.speaker, True))
+                    self.words[word.id] = dataclasses.replace(known_word, speaker=word.speaker, final=True)
             case messages.Snapshot():
                 self._replace(message)
             case messages.SessionStarted() | messages.SessionResumed():
                 self.session = message.session
             case messages.SessionFinal():
                 self.ended = True
+                self.words = {name: word for name, word in self.words.items() if word.final}
+                self.batches.clear()
             case _:
                 return seq is not None
         return True
@@ -173,7 +187,19 @@ class Reducer:
         for word in message.words:
             known = self.words.get(word.id)
             if final or known is None or not known.final:
-                self.words[word.id] = ShownWord(word.speaker, final)
+                self.words[word.id] = ShownWord(word.speaker, final, word.text, word.start_ms, word.end_ms)
+        if message.batch is not None:
+            self._batch(message.batch, {word.id for word in message.words}, final)
+
+    def _batch(self, batch: str, told: set[str], final: bool) -> None:
+        """Which words of a batch are not settled, after a message about it; those it took back vanish."""
+        before = self.batches.pop(batch, set())
+        left = before - told if final else {name for name in told if not self.words[name].final}
+        for name in set() if final else before - told:
+            if (known := self.words.get(name)) is not None and not known.final:
+                del self.words[name]
+        if left:
+            self.batches[batch] = left
 
     def _replace(self, snapshot: messages.Snapshot) -> None:
         kept = {turn.turn for turn in snapshot.open_turns}

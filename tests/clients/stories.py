@@ -167,9 +167,15 @@ class Teller:
             self._waiting.remove(word)
             self._settled.append(word)
             labels = self._labels(word)
-            self._tell(messages.WordsLabelled(status="final", words=labels, seq=self._next()))
-        else:
+            batch = self._chance.choice([None, "b1", "b2"])
+            self._tell(messages.WordsLabelled(status="final", batch=batch, words=labels, seq=self._next()))
+        elif self._chance.random() < 0.5:
             self._tell(messages.WordsLabelled(status="provisional", words=self._labels(word)))
+        else:
+            some = [name for name in self._waiting if self._chance.random() < 0.5]
+            self._waiting = [name for name in self._waiting if name in some or self._chance.random() < 0.9]
+            batch = f"b{self._chance.randint(1, 3)}"
+            self._tell(messages.WordsLabelled(status="provisional", batch=batch, words=self._labels(*some)))
 
     def _label_all(self) -> None:
         labels = self._labels(*self._waiting)

@@ -111,3 +111,22 @@ def test_what_shows_nothing_is_no_news() -> None:
     reducer = Reducer()
     assert not reducer.push(messages.Pong(id=1)) and reducer.plain() == Reducer().plain()
     assert reducer.push(messages.SessionFinalizing(seq=1, left_ms=0)) and reducer.seq == 1
+
+
+def test_words_that_a_recognizer_takes_back_vanish() -> None:
+    def labelled(status: str, *names: str, seq: int | None = None) -> messages.WordsLabelled:
+        words = tuple(LabelledWord(id=name, speaker="S1", text=name.upper(), start_ms=1, end_ms=2) for name in names)
+        kind = "final" if status == "final" else "provisional"
+        return messages.WordsLabelled(status=kind, batch="u0", words=words, seq=seq)  # type: ignore[arg-type]
+
+    reducer = Reducer()
+    reducer.push(labelled("provisional", "a", "b", "c"))
+    reducer.push(labelled("provisional", "a", "b"))
+    assert reducer.words["b"] == ShownWord("S1", False, "B", 1, 2) and "c" not in reducer.words
+    reducer.push(labelled("final", "a", seq=1))
+    reducer.push(labelled("provisional", "a"))
+    assert set(reducer.words) == {"a"} and reducer.words["a"].final
+    reducer.push(labelled("provisional", "d"))
+    reducer.push(messages.WordsRelabelled(seq=2, words=(RelabelledWord(id="a", speaker="S2"),), cause=1))
+    assert reducer.words["a"] == ShownWord("S2", True, "A", 1, 2)
+    assert not reducer.push(messages.Pong(id=1)) and set(reducer.words) == {"a", "d"}

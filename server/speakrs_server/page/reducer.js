@@ -9,6 +9,7 @@ export class Reducer {
   retracted = new Set();
   speakers = new Map(); // name -> {name, into}
   words = new Map(); // the recognizer's name for a word -> {speaker, final, text, start, end}
+  batches = new Map(); // name -> names of its words that are not settled
   finalUntil = 0; // ms
   processedUntil = 0; // ms
   ended = false;
@@ -88,6 +89,15 @@ function replace(state, m) {
   mark(state, m);
 }
 
+// Which words of a batch are not settled, after a message about it; those it took back vanish.
+function batch(state, name, told, final) {
+  const gone = [...(state.batches.get(name) ?? [])].filter((id) => !told.has(id));
+  const left = final ? gone : [...told].filter((id) => !state.words.get(id).final);
+  if (!final) for (const id of gone) if (!state.words.get(id)?.final) state.words.delete(id);
+  if (left.length) state.batches.set(name, new Set(left));
+  else state.batches.delete(name);
+}
+
 const RULES = {
   "turn.provisional": show,
   "turn.final": (state, m) => {
@@ -109,6 +119,7 @@ const RULES = {
         state.words.set(w.id, { speaker: w.speaker, final, text: w.text, start: w.start_ms, end: w.end_ms });
       }
     }
+    if (m.batch !== undefined) batch(state, m.batch, new Set(m.words.map((w) => w.id)), final);
   },
   "words.relabelled": (state, m) => {
     for (const w of m.words) state.words.set(w.id, { ...state.words.get(w.id), speaker: w.speaker, final: true });
@@ -116,5 +127,9 @@ const RULES = {
   "snapshot": replace,
   "session.started": (state, m) => { state.session = m.session; },
   "session.resumed": (state, m) => { state.session = m.session; },
-  "session.final": (state) => { state.ended = true; },
+  "session.final": (state) => {
+    state.ended = true;
+    for (const [id, word] of [...state.words]) if (!word.final) state.words.delete(id);
+    state.batches.clear();
+  },
 };
