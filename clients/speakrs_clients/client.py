@@ -178,6 +178,17 @@ class Stream:
             piece = tuple(words[start : start + MOST_WORDS])
             self._say(messages.WordsAdd(batch=batch, words=piece, offset_ms=offset_ms))
 
+    async def share(self) -> messages.SessionShared:
+        """A token with which others may `view` this session, no more; none where the server asks for none."""
+        self._talk.share()
+        self._work.set()
+        while self._talk.shared is None and not self._over:
+            await self._wait()
+        self._check()
+        if self._talk.shared is None:
+            raise Unreachable("the stream was left before the server answered")
+        return self._talk.shared
+
     def _say(self, message: messages.Command | messages.WordsAdd) -> None:
         self._talk.command(message)
         self._work.set()

@@ -84,6 +84,8 @@ class Conversation:
         """Name of the session; empty before there is one."""
         self.seq = opening.after
         """Number of the last message that was told."""
+        self.shared: messages.SessionShared | None = None
+        """The token for viewers; None before there was an answer to `share`."""
         self.resumes = 0
         """Connections that went on after one was lost."""
         self.ending = False
@@ -92,7 +94,7 @@ class Conversation:
         self._pacing: Pacing | None = None
         self._token = ""
         self._said: messages.Error | None = None
-        self._hello_due = self._end_given = self._finalizing = False
+        self._hello_due = self._end_given = self._finalizing = self._share_wanted = self._share_due = False
         self._known = 0  # the last message that was told before this connection
         self._frames = 0
         self._heard_at = self._spoke_at = now
@@ -121,6 +123,11 @@ class Conversation:
         if len(data) > messages.MAX_MESSAGE:
             raise Refused(f"a message has at most {messages.MAX_MESSAGE} bytes, this one {len(data)}", "bad_message")
         self.audio.order(data)
+
+    def share(self) -> None:
+        """Ask for a token that lets others view the session; `shared` has the answer. StreamFailed when over."""
+        self._usable()
+        self._share_wanted = self._share_due = True
 
     def end(self) -> None:
         """No more audio comes."""
@@ -153,7 +160,7 @@ class Conversation:
         self._reconnecting.connected(now)
         self.phase, self._hello_due, self._end_given, self._said = "hello", True, False, None
         self._heard_at = self._spoke_at = now
-        self._known = self.seq
+        self._known, self._share_due = self.seq, self._share_wanted
 
     def lost(self, loss: Loss, now: float) -> list[Event]:
         """The connection ended, or did not come about."""
@@ -215,6 +222,8 @@ class Conversation:
                 self.audio.forget(min(message.durable, self.audio.highest))
             case messages.Error() if message.fatal:
                 self._said = message
+            case messages.SessionShared():
+                self.shared, self._share_wanted = message, False
             case messages.SessionFinalizing():
                 self._finalizing = True
             case messages.SessionFinal():
@@ -278,6 +287,9 @@ class Conversation:
             return self._hello()
         if self.phase != "open" or self.viewer or self._pacing is None:
             return None
+        if self._share_due:
+            self._share_due = False
+            return messages.encode(messages.SessionShare()).decode()
         if not (self._end_given or self._finalizing):
             if self._pacing.control_ready(now) <= now and (order := self.audio.next_order()) is not None:
                 self._pacing.control()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from speakrs_clients.losses import Loss, StreamFailed, Unreachable, described, verdict
 from speakrs_server.messages import Error
 
-FIRST_S = 15.0
+FIRST_S = 8.0
 """Seconds for which the first connection is tried again where somebody answers and it breaks."""
 STEADY_S = 30.0
 """Seconds after which a connection counts as good although nothing new was told over it."""
@@ -88,4 +88,5 @@ class Reconnecting:
             return Unreachable(f"no way back to the server for {window_s:.0f} s: {described(loss)}")
         if now - self._began < max(self._wait_s, FIRST_S if self._reached else 0.0):
             return None
-        return Unreachable(f"the server cannot be reached: {described(loss)}")
+        hint = "; if that server has TLS, write wss://" if loss.kind == "handshake" else ""
+        return Unreachable(f"the server cannot be reached: {described(loss)}{hint}")

@@ -36,8 +36,8 @@ class ConnectionResumed:
 
 Event: TypeAlias = ServerMessage | ConnectionLost | ConnectionResumed
 """What a user is told, and what `match` can tell apart."""
-SILENT = (messages.AudioAck, messages.Heartbeat, messages.Pong, messages.SessionResumed)
-"""Signs of life, which the client deals with itself."""
+SILENT = (messages.AudioAck, messages.Heartbeat, messages.Pong, messages.SessionResumed, messages.SessionShared)
+"""Signs of life and tokens, which the client deals with itself."""
 
 
 class _Typed(msgspec.Struct):

@@ -75,6 +75,11 @@ class Stream:
         """See `client.Stream.send_words`."""
         self._call(self._stream.send_words, words, batch=batch, offset_ms=offset_ms)
 
+    def share(self) -> messages.SessionShared:
+        """A token with which others may `view` this session, no more; none where the server asks for none."""
+        found: messages.SessionShared = self._call(self._stream.share)
+        return found
+
     def finish(self) -> None:
         """No more sound comes; events go on, the last of them is `SessionFinal`."""
         self._call(self._stream.finish)

@@ -20,6 +20,7 @@ import soundfile
 from speakrs_stream.diarization import Diarization
 from speakrs_stream.formats.rttm import read_rttm
 from tests.cli.live_shell import Live, live_command
+from tests.clients.certificates import certificate
 from tests.clients.served import served
 from tests.clients.stand_ins import FakeEngine, recorded, sound
 from tests.server.rig import Rig
@@ -121,6 +122,16 @@ def test_refusals_have_their_own_exit_status(call: Live, talk: Path, tmp_path: P
         assert call("send", talk, "--server", url, "--token-file", token).status == 0
     said = call("send", talk, "--server", url)
     assert said.status == 3 and said.err == "speakrs-stream: the server cannot be reached: connection refused\n"
+
+
+def test_encrypted_and_with_a_certificate_of_its_own(call: Live, talk: Path, tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path)
+    with served(tmp_path / "data", tls_cert=str(cert), tls_key=str(key)) as found:
+        url = f"wss://127.0.0.1:{found.port}"
+        said = call("send", talk, "--server", url, "--ca-file", cert, "-f", "rttm")
+        assert said.status == 0 and said.err == "Wrote talk.rttm.\n"
+        said = call("send", talk, "--server", url)
+        assert said.status == 5 and "certificate cannot be trusted: self-signed certificate" in said.err
 
 
 def test_wrong_use_and_bad_sound(call: Live, tmp_path: Path, served_here: Rig) -> None:

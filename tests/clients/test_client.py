@@ -144,6 +144,22 @@ async def test_viewers_are_told_the_same(tmp_path: Path) -> None:
                 pass
 
 
+async def test_a_session_is_shared_with_those_who_may_only_look(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("bob ingest bob-token-0123456789\n", encoding="utf-8")
+    async with rig(tmp_path, tokens_file=str(tokens)) as found:
+        async with connect(found.address(""), token="bob-token-0123456789", mode="file") as stream:
+            shared = await stream.share()
+            assert shared.token and shared.expires_s
+            async with view(found.address(""), stream.session, token=shared.token) as viewer:
+                final, events = await sent(stream, samples())
+                seen = [event async for event in viewer]
+            assert viewer.final == final and not any(isinstance(e, messages.SessionShared) for e in events + seen)
+            async with view(found.address(""), stream.session, token="not-the-token-0123456") as stranger:
+                with pytest.raises(Unauthorized):
+                    await stranger.receive()
+
+
 async def test_a_killed_server_loses_nothing(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     process = await anyio.to_thread.run_sync(Process, tmp_path / "x")

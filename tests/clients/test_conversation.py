@@ -253,6 +253,21 @@ def test_a_server_of_another_version() -> None:
     assert talk.received(data, 0.0) == [] and isinstance(talk.failure, Unspoken)
 
 
+def test_a_token_for_viewers_is_asked_for_until_it_is_there() -> None:
+    talk = begun()
+    open_session(talk)
+    talk.share()
+    assert talk.outgoing(0.0) == '{"type":"session.share"}' and talk.outgoing(0.0) is None
+    talk.lost(Loss("closed"), 1.0)
+    talk.connected(2.0)
+    talk.outgoing(2.0)
+    snapshot = messages.Snapshot(as_of=1, open_turns=(), speakers=(), final_until_ms=0, processed_until_ms=0)
+    talk.received(encode(snapshot).decode(), 2.0)
+    assert talk.outgoing(2.0) == '{"type":"session.share"}'
+    shared = messages.SessionShared(token="v1", expires_s=60)
+    assert talk.received(encode(shared).decode(), 2.0) == [] and talk.shared == shared
+
+
 def test_tokens_are_not_told() -> None:
     talk = begun()
     server = ModelServer(random.Random(1))

@@ -49,7 +49,11 @@ def test_the_first_connection() -> None:
     assert isinstance(waits.lost(absent, None, 5.1, window_s=None), Unreachable)
     busy = Reconnecting(0.0, lambda: 0.0, 0.0)
     assert busy.lost(Loss("status", 503), None, 1.0, window_s=None) is None
-    assert isinstance(busy.lost(Loss("status", 503), None, 16.0, window_s=None), Unreachable)
+    assert isinstance(busy.lost(Loss("status", 503), None, 9.0, window_s=None), Unreachable)
+    torn = Reconnecting(0.0, lambda: 0.0, 0.0)
+    assert torn.lost(Loss("handshake", reason="the connection broke"), None, 1.0, window_s=None) is None
+    found = torn.lost(Loss("handshake", reason="the connection broke"), None, 9.0, window_s=None)
+    assert "the connection broke; if that server has TLS, write wss://" in str(found)
 
 
 def test_outages_are_measured_from_the_first_loss() -> None:
