@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import threading
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import anyio
 import numpy as np
 import pytest
 
+from speakrs_clients import client
 from speakrs_clients.losses import Unreachable
-from speakrs_clients.sync import Event, Word, WordsOption, connect, view
+from speakrs_clients.sync import Event, Stream, Word, WordsOption, connect, view
 from speakrs_server import messages
 from tests.server.rig import Rig, rig, talk
 
@@ -64,3 +66,14 @@ async def test_a_session_from_threads(tmp_path: Path) -> None:
 def test_errors_come_as_they_are() -> None:
     with pytest.raises(Unreachable, match="cannot be reached"), connect("ws://127.0.0.1:9"):
         pass
+
+
+def test_the_twin_has_everything() -> None:
+    asynchronous = {"opened", "held_bytes"}
+    for name, member in vars(client.Stream).items():
+        if name.startswith("_") or name in asynchronous:
+            continue
+        twin = getattr(Stream, name)
+        assert isinstance(member, property) == isinstance(twin, property), name
+        if not isinstance(member, property) and name != "receive":
+            assert inspect.signature(member).parameters.keys() == inspect.signature(twin).parameters.keys(), name
