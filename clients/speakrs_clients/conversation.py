@@ -108,8 +108,8 @@ class Conversation:
 
     def room(self) -> bool:
         """Whether audio is taken over now; otherwise the caller waits."""
-        rate = self.opening.start.audio.sample_rate if self.opening.start is not None else 0
-        return self.audio.waiting < self.opening.buffer_s * rate
+        start = self.opening.start
+        return start is None or self.audio.waiting < self.opening.buffer_s * start.audio.sample_rate
 
     def push(self, payload: bytes, at: int | None = None) -> None:
         """Take audio over. at: position of its first sample; a gap is told to the server. StreamFailed when over."""

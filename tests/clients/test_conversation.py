@@ -59,7 +59,7 @@ def talked(seed: int, mode: str, breaks: float) -> None:
     assert talk.resumes == len(resumed)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from(["live", "file"]), st.sampled_from([0.0, 0.02, 0.1, 0.3]))
 def test_nothing_is_lost_or_told_twice_over_a_bad_network(seed: int, mode: str, breaks: float) -> None:
     talked(seed, mode, breaks)
