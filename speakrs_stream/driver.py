@@ -58,6 +58,8 @@ def run(batch: Sequence[Job], networks: Networks) -> NDArray[Any]:
             return networks.segment(stacked["samples"])
         case "trunk":
             return networks.trunk(stacked["fbank"])
+        case "flow":
+            return networks.flow(stacked["fbank"], stacked["context"])
         case "head":
             return networks.head(stacked["statistics"])
         case "multimask":

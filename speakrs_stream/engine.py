@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,21 +14,24 @@ from speakrs_stream.audio.files import open_audio
 from speakrs_stream.audio.source import AudioSource, open_array
 from speakrs_stream.core.clustering.plda import Plda
 from speakrs_stream.core.config import ClusteringConfig, PipelineConfig, SpeakerBounds
-from speakrs_stream.core.embedding.extraction import EmbeddingLayout
+from speakrs_stream.core.embedding.extraction import EmbeddingLayout, FlowLayout
 from speakrs_stream.core.grid import SAMPLE_RATE
 from speakrs_stream.core.live.config import LiveConfig
 from speakrs_stream.core.session import Outcome, Session, SpeakerModel
 from speakrs_stream.diarization import Diarization, Speaker, Turn
 from speakrs_stream.driver import answer
-from speakrs_stream.errors import BadFormat, Cancelled, ConfigError
+from speakrs_stream.errors import BadFormat, Cancelled, ConfigError, MissingExtra, ModelError, OutputError
 from speakrs_stream.inference.auto import choose
 from speakrs_stream.inference.base import Backend
 from speakrs_stream.inference.networks import Networks
 from speakrs_stream.models.bundle import ModelBundle
+from speakrs_stream.models.cut import cut
 from speakrs_stream.models.resolve import resolve
+from speakrs_stream.modes import mode_named
 from speakrs_stream.stream import Stream, live_config
 
 Audio = str | Path | NDArray[Any]
+EmbeddingMode = Literal["exact", "fast", "refined"]
 BLOCK_SECONDS = 30.0
 
 
@@ -48,23 +51,38 @@ def speaker_model(bundle: ModelBundle) -> SpeakerModel:
     """What the core must know of a bundle."""
     embedding = bundle.embedding
     trunk = embedding.trunk
+    flow = trunk.flow if trunk else None
     layout = EmbeddingLayout(
         kind=embedding.kind,
         dimension=embedding.dimension,
         window_mean=embedding.fbank.normalization == "window_mean",
         stride=trunk.stride if trunk else 8,
         receptive_field=trunk.receptive_field if trunk and not trunk.padded else 0,
+        flow=FlowLayout(flow.context, flow.delay, trunk.receptive_field) if trunk and flow else None,
     )
     tables = bundle.plda
     plda = Plda(tables.mean1, tables.lda, tables.mean2, tables.mu, tables.tr, tables.psi)
     return SpeakerModel(layout, plda)
 
 
-def pipeline_config(bundle: ModelBundle, config: PipelineConfig | None, step: float | None) -> PipelineConfig:
-    """The configuration in force: the caller's, or the bundle's defaults; `step` in seconds overrides either."""
+def pipeline_config(
+    bundle: ModelBundle,
+    config: PipelineConfig | None,
+    step: float | None,
+    embedding: EmbeddingMode | None = None,
+) -> PipelineConfig:
+    """The configuration in force: the caller's, or the bundle's defaults.
+
+    step: in seconds, and embedding override either; a trunk that windows share exactly needs no other way
+    """
     chosen = config or PipelineConfig(
         step=bundle.default_step, clustering=ClusteringConfig.from_mapping(bundle.clustering)
     )
+    trunk = bundle.embedding.trunk
+    if trunk is not None and not trunk.padded:
+        chosen = replace(chosen, embedding="exact")
+    elif embedding is not None:
+        chosen = replace(chosen, embedding=embedding)
     if step is None:
         return chosen
     samples = step * SAMPLE_RATE
@@ -73,36 +91,94 @@ def pipeline_config(bundle: ModelBundle, config: PipelineConfig | None, step: fl
     return replace(chosen, step=round(samples))
 
 
+def shareable(
+    bundle: ModelBundle, embedding: EmbeddingMode | None, backend: Backend
+) -> tuple[ModelBundle, EmbeddingMode]:
+    """The bundle in the form that a way to compute embeddings needs, and that way.
+
+    embedding: None for `refined` where that is possible, else `exact`; also `exact` on a GPU, which pools windows
+        itself and has more to gain from that than from sharing
+    Raises MissingExtra, ModelError, OutputError where the embedding network cannot be shared as wanted.
+    """
+    trunk = bundle.embedding.trunk
+    if embedding is None and backend.full_batches:
+        embedding = "exact"
+    if embedding == "exact" or (trunk is not None and (not trunk.padded or trunk.flow is not None)):
+        return bundle, embedding or "refined"
+    try:
+        return cut(bundle, backend), embedding or "refined"
+    except (MissingExtra, ModelError, OutputError):
+        if embedding is None:
+            return bundle, "exact"
+        raise
+
+
 class Engine:
     """A bundle's networks in memory. Threads may share one: it keeps no state between recordings."""
+
+    live_embedding: EmbeddingMode | None = None
+    """How streams compute embeddings; None as recordings do."""
 
     def __init__(
         self,
         bundle: str | Path | ModelBundle | None = None,
         *,
+        mode: str = "auto",
         backend: str | Backend = "auto",
         step: float | None = None,
         config: PipelineConfig | None = None,
+        embedding: EmbeddingMode | None = None,
         threads: int = 1,
     ) -> None:
         """Load networks and check them.
 
         bundle: "embedded", "community-1", a directory or an opened bundle; None takes $SPEAKRS_MODELS_DIR, else
             "embedded"
+        mode: "cpu", "cuda" or "coreml", or one of them with "-fast" behind: a window every 2 s, shared embeddings,
+            short turns and pauses smoothed away, fewer iterations. "auto" takes the best backend there is
         backend: "auto", "cpu", "cuda" …, `speakrs-stream doctor` lists them; or an object that is one
         step: seconds between windows; None for the bundle's own
         config: every other setting; None for the bundle's defaults
+        embedding: how windows share the embedding network where they cannot do so exactly (community-1): "exact" runs
+            it for each; "fast" over new audio only, nearly exactly; "refined" is fast while a stream lasts and exact
+            for recordings and for the result of a stream. None takes that of `config` where one is given, else
+            "refined", or "exact" on a GPU and where onnx, which it takes, is not installed
         threads: of one inference
 
         Raises ModelError where the bundle or the backend cannot be used, ConfigError for impossible settings.
         """
-        self.bundle = bundle if isinstance(bundle, ModelBundle) else resolve(bundle)
+        whole = bundle if isinstance(bundle, ModelBundle) else resolve(bundle)
+        way = mode_named(mode)
+        if way is not None and backend != "auto":
+            raise ConfigError(f"mode {mode} says what runs the networks; leave out the backend")
+        if way is not None:
+            step = way.step if step is None else step
+            embedding = "fast" if way.fast and embedding is None else embedding
+        pipeline_config(whole, config, step)  # refuses what is impossible before anything is loaded
+        chosen = choose(way.backend if way else backend)
+        if embedding is None and config is not None:
+            embedding = config.embedding
+        self.bundle, wanted = shareable(whole, embedding, chosen)
         self.model = speaker_model(self.bundle)
-        self.config = pipeline_config(self.bundle, config, step)
-        Session(self.config, self.model)  # refuses a step the bundle cannot do before anything is loaded
-        chosen = choose(backend)
+        found = pipeline_config(self.bundle, config, step, wanted)
+        if way is not None:
+            found = way.applied(found)
+        self.live_embedding = found.embedding
+        self.config = replace(found, embedding="exact") if found.embedding == "refined" else found
+        """Settings of recordings."""
+        for one in (self.config, self.live_config):
+            Session(one, self.model)  # refuses a step the bundle cannot do
         self.backend_name = chosen.name
+        self.mode = way.name if way else chosen.name
+        """What was chosen, as it can be asked for."""
+        self.description = f"mode {self.mode}: {chosen.description}"
+        """What was chosen and why, in one line."""
         self.networks = Networks(self.bundle, chosen, threads=threads)
+
+    @property
+    def live_config(self) -> PipelineConfig:
+        """Settings of streams: those of recordings, but for how embeddings are computed."""
+        return replace(self.config, embedding=self.live_embedding or self.config.embedding)
 
     def diarize(
         self,
@@ -169,7 +245,7 @@ class Engine:
         """
         stream = Stream(
             self,
-            pipeline_config(self.bundle, self.config, step),
+            pipeline_config(self.bundle, self.live_config, step),
             live_config(live, max_delay=max_delay, recluster=recluster),
             sample_rate=sample_rate,
             uri=uri,
@@ -189,7 +265,7 @@ class Engine:
         live: LiveConfig | None = None,
     ) -> Stream:
         """The stream that `Stream.snapshot` saved, opened with the same settings; SnapshotMismatch otherwise."""
-        config = pipeline_config(self.bundle, self.config, step)
+        config = pipeline_config(self.bundle, self.live_config, step)
         return Stream.restore(self, snapshot, config, live_config(live, max_delay=max_delay, recluster=recluster))
 
     def voice(self, audio: Audio, *, sample_rate: int | None = None) -> NDArray[np.float32]:

@@ -11,7 +11,8 @@ SpeakrsError
 │   ├── BundleNotFound            no such bundle, directory or file
 │   ├── BundleCorrupt             a hash, shape or manifest field is wrong
 │   ├── DownloadFailed            the hub could not be reached or sent something else
-│   └── BackendUnavailable        the runtime or device asked for is not there
+│   ├── BackendUnavailable        the runtime or device asked for is not there
+│   └── OutOfMemory               the device has no room for a batch; smaller ones are tried first
 ├── SessionError                  a stream is used in a way that cannot work
 │   ├── SessionFinished           push after finish
 │   └── SnapshotMismatch          saved by another bundle, configuration or version, or damaged
@@ -88,6 +89,10 @@ class DownloadFailed(ModelError):
 
 class BackendUnavailable(ModelError):
     """The runtime or the device asked for is not there."""
+
+
+class OutOfMemory(ModelError):
+    """The device has no room for a batch."""
 
 
 class SessionError(SpeakrsError):

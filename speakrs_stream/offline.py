@@ -7,7 +7,7 @@ from pathlib import Path
 
 from speakrs_stream.core.config import PipelineConfig
 from speakrs_stream.diarization import Diarization
-from speakrs_stream.engine import Audio, Engine, Progress
+from speakrs_stream.engine import Audio, EmbeddingMode, Engine, Progress
 from speakrs_stream.models.bundle import ModelBundle
 
 
@@ -15,9 +15,11 @@ def diarize(
     audio: Audio,
     *,
     bundle: str | Path | ModelBundle | None = None,
+    mode: str = "auto",
     backend: str = "auto",
     step: float | None = None,
     config: PipelineConfig | None = None,
+    embedding: EmbeddingMode = "exact",
     sample_rate: int | None = None,
     uri: str | None = None,
     num_speakers: int | None = None,
@@ -28,10 +30,10 @@ def diarize(
 ) -> Diarization:
     """Who spoke when in a recording: loads the networks, runs them, clusters. For many recordings keep an `Engine`.
 
-    The first five settings are those of `Engine`, the others those of `Engine.diarize`; shapes, units and errors
+    The first seven settings are those of `Engine`, the others those of `Engine.diarize`; shapes, units and errors
     are told there.
     """
-    engine = Engine(bundle, backend=backend, step=step, config=config)
+    engine = Engine(bundle, mode=mode, backend=backend, step=step, config=config, embedding=embedding)
     return engine.diarize(
         audio,
         sample_rate=sample_rate,

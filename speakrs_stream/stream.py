@@ -151,6 +151,8 @@ class Stream:
             self._owed = self._take(self._input.finish())
             self._owed += self._session.finish()
         self._answer()
+        self._session.main.refine()
+        self._answer()
         self.final_events, self._owed = tuple(self._owed), []
         result = self._engine.diarization(self._session.outcome(self._session.identity.bounds), self.uri)
         self.comparison = compared(self.live(), result)

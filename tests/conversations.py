@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from speakrs_stream.core.arrays import F32, F64, I64, U8, Array
-from speakrs_stream.core.embedding.extraction import EmbeddingLayout
+from speakrs_stream.core.embedding.extraction import EmbeddingLayout, FlowLayout
 from speakrs_stream.core.embedding.fbank import mel_filters
 from speakrs_stream.core.embedding.pooling import pool, resample_nearest
 from speakrs_stream.core.grid import FRAME_MIDDLE, FRAME_STEP, FRAMES_PER_WINDOW, SAMPLE_RATE, WINDOW, Span
@@ -34,6 +34,10 @@ TONES = 3
 
 SHARED = EmbeddingLayout(kind="split", dimension=DIMENSION, window_mean=False, stride=4, receptive_field=25)
 PADDED = EmbeddingLayout(kind="split", dimension=DIMENSION, window_mean=True, stride=8)
+FLOWING = EmbeddingLayout(
+    kind="split", dimension=DIMENSION, window_mean=True, stride=8, flow=FlowLayout(20 * 80, 1, 25)
+)
+"""A padded trunk that can carry on: 20 rows are all that its filter of 25 needs from before."""
 MULTIMASK = EmbeddingLayout(kind="multimask", dimension=DIMENSION, window_mean=True)
 LAYOUTS = {"shared": SHARED, "padded": PADDED, "multimask": MULTIMASK}
 
@@ -160,12 +164,14 @@ class Ear:
         self._colour: F64 = generator.standard_normal((160, DIMENSION)) / np.sqrt(160)
 
     def answer(self, job: Job) -> Array:
-        """The answer to one job: (589, 7) · (T', 80) · (D,) · (3, D)."""
+        """The answer to one job: (589, 7) · (T', 80) · (T' * 80 + S,) · (D,) · (3, D)."""
         match job.model:
             case "segmentation":
                 return self.segmentation(job.inputs["samples"])
             case "trunk":
                 return self.trunk(job.inputs["fbank"])
+            case "flow":
+                return self.flow(job.inputs["fbank"], job.inputs["context"])
             case "head":
                 return self.head(job.inputs["statistics"])
             case "multimask":
@@ -196,6 +202,15 @@ class Ear:
         for place, tap in enumerate(self._taps):
             out += tap * rows[place : place + (count - 1) * stride + 1 : stride]
         return out.astype(np.float32)
+
+    def flow(self, fbank: F32, context: F32) -> F32:
+        """(T, 80) and (1600,) -> (T / 8 * 80 + 1600,): the padded trunk over new rows, one feature late."""
+        rows = np.concatenate([context.reshape(-1, 80), fbank])
+        stride, count = self.layout.stride, len(fbank) // self.layout.stride
+        out = np.zeros((count, 80))
+        for place, tap in enumerate(self._taps):
+            out += tap * rows[place : place + (count - 1) * stride + 1 : stride]
+        return np.concatenate([out.astype(np.float32).ravel(), rows[len(fbank) :].ravel()])
 
     def head(self, statistics: F32) -> F32:
         """(160,) mean and deviation of 80 bands -> (D,): the directions of the voices whose bands hum."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ import soundfile
 from speakrs_stream.core.config import ClusteringConfig, PipelineConfig
 from speakrs_stream.diarization import Diarization
 from speakrs_stream.engine import Engine, Progress, name_of, pipeline_config
-from speakrs_stream.errors import BadFormat, Cancelled, ConfigError, SnapshotMismatch
+from speakrs_stream.errors import BadFormat, Cancelled, ConfigError, MissingExtra, SnapshotMismatch
 from speakrs_stream.models.resolve import resolve
+from training import community_shapes
 
 MEETING = Path(__file__).resolve().parent.parent / "speakrs_stream" / "demo" / "meeting.flac"
 
@@ -105,6 +107,76 @@ def test_a_stream_ends_with_the_same_turns(engine: Engine, speech: np.ndarray, f
     assert engine.restore(saved, max_delay=5, recluster=4).finish().turns == found.turns
     with pytest.raises(SnapshotMismatch):
         engine.restore(saved)
+
+
+# -- a bundle whose windows can share its trunk nearly exactly ----------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def community(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Networks of community-1's form with few channels and random weights."""
+    return community_shapes.write(tmp_path_factory.mktemp("community") / "models", width=2)
+
+
+@pytest.fixture
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPEAKRS_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cut"))
+
+
+def streamed(engine: Engine, speech: np.ndarray) -> Diarization:
+    stream = engine.stream()
+    for start in range(0, len(speech), 20_000):
+        stream.push(speech[start : start + 20_000])
+    return stream.finish()
+
+
+def same(one: Diarization, two: Diarization) -> bool:
+    voices = [[speaker.embedding for speaker in found.speakers] for found in (one, two)]
+    equal = all(a is b or np.array_equal(a, b) for a, b in zip(*voices, strict=True) if a is not None and b is not None)
+    return one.turns == two.turns and one.exclusive == two.exclusive and equal
+
+
+@pytest.mark.usefixtures("cache")
+def test_what_a_stream_ends_with(community: Path, speech: np.ndarray) -> None:
+    engines = {name: Engine(community, embedding=name) for name in (None, "exact", "fast", "refined")}
+    found = {name: engine.diarize(speech, sample_rate=16_000) for name, engine in engines.items()}
+    assert found["exact"].turns
+    for name, engine in engines.items():
+        assert same(streamed(engine, speech), found[name]), name
+    assert same(found["refined"], found[None])
+    assert found["refined"].turns == found["exact"].turns, "cut or whole"
+    configs = {name: (engine.config.embedding, engine.live_config.embedding) for name, engine in engines.items()}
+    assert configs == {
+        None: ("exact", "refined"),
+        "exact": ("exact", "exact"),
+        "fast": ("fast", "fast"),
+        "refined": ("exact", "refined"),
+    }
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_stream_saved_and_restored_ends_the_same(community: Path, speech: np.ndarray) -> None:
+    engine = Engine(community)
+    stream = engine.stream()
+    stream.push(speech[: 15 * 16_000])
+    saved = stream.snapshot()
+    again = engine.restore(saved)
+    for one in (stream, again):
+        one.push(speech[15 * 16_000 :])
+    expected = stream.finish()
+    assert same(again.finish(), expected)
+    assert same(engine.restore(stream.snapshot()).finish(), expected), "saved after its end"
+
+
+def test_without_onnx_windows_are_not_shared(community: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert Engine(community).live_config.embedding == "exact"
+    with pytest.raises(MissingExtra, match="hub"):
+        Engine(community, embedding="fast")
+
+
+def test_a_trunk_that_is_shared_exactly_has_no_other_way(engine: Engine) -> None:
+    assert Engine(embedding="fast").live_config == engine.live_config == engine.config
 
 
 def test_what_a_recording_is_called() -> None:

@@ -28,10 +28,10 @@ PUBLIC = {
 
 CALLS = {
     "diarize": (
-        "audio, *, bundle, backend, step, config, sample_rate, uri, num_speakers, min_speakers, max_speakers, "
-        "hook, cancel"
+        "audio, *, bundle, mode, backend, step, config, embedding, sample_rate, uri, num_speakers, min_speakers, "
+        "max_speakers, hook, cancel"
     ),
-    "Engine": "bundle, *, backend, step, config, threads",
+    "Engine": "bundle, *, mode, backend, step, config, embedding, threads",
     "Engine.diarize": "audio, *, sample_rate, uri, num_speakers, min_speakers, max_speakers, hook, cancel",
     "DiarizationQueue": "engine, *, workers, capacity",
     "DiarizationQueue.submit": (
@@ -56,7 +56,7 @@ ATTRIBUTES = {
     "Engine": {"diarize"},
     "DiarizationQueue": {"submit", "take", "cancel", "close", "join", "statistics"},
     "ModelBundle": {"open", "name", "version", "directory", "licences", "sha256", "clustering", "verify"},
-    "PipelineConfig": {"step", "clustering", "min_on", "min_off", "parity"},
+    "PipelineConfig": {"step", "clustering", "min_on", "min_off", "embedding", "parity"},
 }
 
 

@@ -208,7 +208,13 @@ def run(settings: Settings, announce: Callable[[int], None], engine: Callable[[S
 
 def open_engine(settings: Settings) -> Engine:
     """The engine the settings ask for."""
-    engine = Engine(settings.bundle or None, backend=settings.backend, threads=settings.threads)
+    engine = Engine(
+        settings.bundle or None,
+        mode=settings.mode,
+        backend=settings.backend,
+        embedding=settings.embedding,
+        threads=settings.threads,
+    )
     if settings.tuned:
         engine.config = read_settings(settings.tuned).config(engine.bundle, engine.config)
     return engine

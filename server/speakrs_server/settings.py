@@ -13,6 +13,7 @@ from speakrs_stream.errors import ConfigError
 
 PREFIX = "SPEAKRS_"
 Durability = Literal["none", "written", "synced"]
+Sharing = Literal["exact", "fast"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -40,6 +41,12 @@ class Settings:
 
     backend: str = "auto"
     """Runtime and device of the networks."""
+
+    mode: str = "auto"
+    """Way to run, such as `cuda-fast`; sets `backend`."""
+
+    embedding: Sharing = "fast"
+    """How windows share the embedding network where they cannot do so exactly: `fast` or `exact`."""
 
     threads: int = 1
     """Threads of one inference."""
@@ -161,6 +168,12 @@ class Settings:
     max_batch: int = 16
     """Inferences of one network that are run together at most."""
 
+    max_wait_ms: int = 0
+    """Milliseconds that an inference waits for others to be run with; on a GPU some 4 are worth it."""
+
+    lanes: int = -1
+    """Batches run at a time, each in a thread of its own; -1: one a core, one on a GPU; 0: in the thread that hears."""
+
     log_level: LogLevel = "info"
     """Least severe log lines that are written."""
 
@@ -170,12 +183,14 @@ class Settings:
                 raise ConfigError(f"{name} must be a TCP port, got {getattr(self, name)}")
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, int | float) and field.name not in ("port", "admin_port", *MAY_BE_ZERO) and value <= 0:
+            if isinstance(value, int | float) and field.name not in (*MAY_BE_NEGATIVE, *MAY_BE_ZERO) and value <= 0:
                 raise ConfigError(f"{field.name} must be above 0, got {value}")
             if field.name in MAY_BE_ZERO and value < 0:
                 raise ConfigError(f"{field.name} cannot be negative, got {value}")
         if self.max_frame_bytes < 1024 or self.max_frame_bytes > 2**20:
             raise ConfigError(f"max_frame_bytes must be 1024 to 1048576, got {self.max_frame_bytes}")
+        if self.lanes < -1:
+            raise ConfigError(f"lanes must be at least -1, got {self.lanes}")
         if self.drain_timeout_s > 25:
             raise ConfigError(f"drain_timeout_s must be at most 25, got {self.drain_timeout_s}")
         if not 1_000 <= self.max_delay_ms <= 120_000:
@@ -209,7 +224,9 @@ class Settings:
         return _list(self.hosts.lower())
 
 
-MAY_BE_ZERO = ("commit_interval_ms", "disk_reserve_mb")
+MAY_BE_NEGATIVE = ("port", "admin_port", "lanes")
+"""Settings with checks of their own."""
+MAY_BE_ZERO = ("commit_interval_ms", "disk_reserve_mb", "max_wait_ms")
 """Settings that may be 0."""
 
 

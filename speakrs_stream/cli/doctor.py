@@ -131,7 +131,8 @@ def runtimes() -> Iterator[Check]:
     for finding in survey():
         yield Check("runtime", finding.name, finding.description, "ok" if finding.available else "absent")
     try:
-        yield Check("runtime", "would be used", choose().description, "ok")
+        chosen = choose()
+        yield Check("runtime", "would be used", f"mode {chosen.name}: {chosen.description}", "ok")
     except SpeakrsError as error:
         yield Check("runtime", "would be used", str(error), "broken")
 

@@ -29,13 +29,20 @@ class SpeakerCount:
 
 
 def engine_options(function: Decorated) -> Decorated:
-    """--bundle, --backend, --step and --threads; read them with `engine_choice`."""
+    """--bundle, --mode, --backend, --step, --embedding and --threads; read them with `engine_choice`."""
     return stacked(
         function,
         click.option(
             "--bundle",
             metavar="NAME|FOLDER",
             help="Model bundle: embedded, community-1 or a folder. Default: $SPEAKRS_MODELS_DIR, else embedded.",
+        ),
+        click.option(
+            "--mode",
+            metavar="NAME",
+            default="auto",
+            show_default=True,
+            help="Way to run: auto, cpu, cuda, coreml, or one with -fast behind: faster and less exact.",
         ),
         click.option(
             "--backend",
@@ -47,7 +54,13 @@ def engine_options(function: Decorated) -> Decorated:
         click.option(
             "--step",
             type=click.Choice(["1", "2"]),
-            help="Seconds between windows; 2 is faster and less exact. Default: the bundle's own.",
+            help="Seconds between windows; 2 is faster and less exact. Default: the mode's or the bundle's own.",
+        ),
+        click.option(
+            "--embedding",
+            type=click.Choice(["exact", "fast", "refined"]),
+            help="Embeddings window by window, shared by windows, or shared while live and exact in the end "
+            "(community-1; the embedded bundle shares exactly).",
         ),
         click.option(
             "--threads",
@@ -115,7 +128,9 @@ def engine_choice(values: dict[str, Any]) -> EngineChoice:
     step = values.pop("step")
     return EngineChoice(
         bundle=values.pop("bundle"),
+        mode=values.pop("mode"),
         backend=values.pop("backend"),
+        embedding=values.pop("embedding"),
         step=None if step is None else float(step),
         threads=values.pop("threads"),
         settings=values.pop("settings", None),

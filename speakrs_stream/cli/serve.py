@@ -54,6 +54,7 @@ def announcement(settings: Settings, port: int) -> list[str]:
 @click.option("--port", type=int, metavar="PORT", help="Port to listen on; 0 takes a free one.")
 @click.option("--data", "data_dir", metavar="FOLDER", help="Where the journal and the results are kept.")
 @click.option("--bundle", metavar="NAME|FOLDER", help="Model bundle.")
+@click.option("--mode", metavar="NAME", help="Way to run, such as cuda-fast.")
 @click.option("--backend", metavar="NAME", help="Runtime and device.")
 @click.option("--settings", "tuned", metavar="FILE", help="Pipeline settings, as `speakrs-stream tune` writes them.")
 @click.option("--captions", metavar="ENGINE", help="Listen for words with this recognizer; list shows what there is.")

@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
@@ -18,7 +18,7 @@ from speakrs_stream.queue import Diarizer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from speakrs_stream.engine import Engine
+    from speakrs_stream.engine import EmbeddingMode, Engine
     from speakrs_stream.models.bundle import ModelBundle
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -35,8 +35,14 @@ class EngineChoice:
     backend: str = "auto"
     """Runtime and device."""
 
+    mode: str = "auto"
+    """Way to run: a backend, and whether it is fast rather than exact."""
+
     step: float | None = None
-    """Seconds between windows; None takes the bundle's own."""
+    """Seconds between windows; None takes the mode's, or the bundle's own."""
+
+    embedding: EmbeddingMode | None = None
+    """How windows share the embedding network where they cannot do so exactly; None takes what suits the command."""
 
     threads: int | None = None
     """Threads of one inference; None takes as many as there are cores."""
@@ -53,11 +59,23 @@ class LoadedEngine(Diarizer, Protocol):
 
 
 def real_engine(choice: EngineChoice) -> Engine:
+    """An engine for recordings: exact, unless the choice is another."""
+    fast = choice.mode.endswith("-fast")
+    return live_engine(choice if choice.embedding or fast else replace(choice, embedding="exact"))
+
+
+def live_engine(choice: EngineChoice) -> Engine:
     """Find the bundle, downloading it if need be, and load its networks."""
     from speakrs_stream.engine import Engine
 
-    threads = choice.threads or cores()
-    engine = Engine(find_bundle(choice.bundle), backend=choice.backend, step=choice.step, threads=threads)
+    engine = Engine(
+        find_bundle(choice.bundle),
+        mode=choice.mode,
+        backend=choice.backend,
+        step=choice.step,
+        embedding=choice.embedding,
+        threads=choice.threads or cores(),
+    )
     return configured(engine, choice)
 
 
@@ -92,7 +110,7 @@ class Shell:
     open_engine: Callable[[EngineChoice], LoadedEngine] = real_engine
     """Makes the engine that was asked for."""
 
-    open_live: Callable[[EngineChoice], Engine] = real_engine
+    open_live: Callable[[EngineChoice], Engine] = live_engine
     """The same for commands that open streams or make voice prints."""
 
     debug: bool = False

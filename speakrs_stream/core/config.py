@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from typing import Literal
 
 from speakrs_stream.core.grid import SAMPLE_RATE, WINDOW
 from speakrs_stream.errors import ConfigError
 
 FBANK_HOP = 160
+EMBEDDINGS = ("exact", "fast", "refined")
+"""Ways to compute embeddings, see `PipelineConfig.embedding`."""
 
 
 def _positive(name: str, value: float) -> None:
@@ -123,6 +126,10 @@ class PipelineConfig:
     min_off: int = 0
     """Frames below which a pause inside one speaker's speech is filled."""
 
+    embedding: Literal["exact", "fast", "refined"] = "exact"
+    """Where windows cannot share the embedding network exactly: `exact` runs it for each window; `fast` shares it
+    nearly exactly; `refined` is fast while audio comes, and computes exact embeddings for the result."""
+
     parity: bool = False
     """Reproduce pyannote cell for cell: speakers without a single vote may be switched on to reach the
     frame's speaker count, turns may end after the file, labels follow cluster order. Off, none of these."""
@@ -130,5 +137,7 @@ class PipelineConfig:
     def __post_init__(self) -> None:
         if not 0 < self.step <= WINDOW or self.step % FBANK_HOP:
             raise ConfigError(f"step must be a multiple of 160 samples up to {WINDOW}, got {self.step}")
+        if self.embedding not in EMBEDDINGS:
+            raise ConfigError(f"embedding must be one of {', '.join(EMBEDDINGS)}, got {self.embedding!r}")
         if self.min_on < 0 or self.min_off < 0:
             raise ConfigError("min_on and min_off cannot be negative")

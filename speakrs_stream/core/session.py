@@ -18,6 +18,8 @@ from speakrs_stream.core.clustering.offline import Clustering, cluster
 from speakrs_stream.core.clustering.plda import Plda
 from speakrs_stream.core.config import PipelineConfig, SpeakerBounds
 from speakrs_stream.core.embedding.extraction import EmbeddingLayout, Extraction, Question
+from speakrs_stream.core.embedding.flow import Flow
+from speakrs_stream.core.embedding.refinement import Refinement
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, WINDOW
 from speakrs_stream.core.history import History, WindowResult
 from speakrs_stream.core.jobs import Job
@@ -60,6 +62,13 @@ def window_count(samples: int, step: int) -> int:
     return whole + (samples < WINDOW or (samples - WINDOW) % step > 0)
 
 
+def extraction(config: PipelineConfig, layout: EmbeddingLayout) -> Extraction:
+    """How a stream's embeddings are made; ConfigError where the bundle cannot do that."""
+    if config.embedding == "exact" or layout.shared:  # a shared trunk is exact as it is
+        return Extraction(layout, config.step)
+    return Flow(layout, config.step, keep=config.embedding == "refined")
+
+
 class Session:
     """The pure state behind a stream or a recording."""
 
@@ -71,7 +80,8 @@ class Session:
         self.history = History(model.layout.dimension)
         self.count = SpeakerCount(config.step)
         self._audio = Tape()
-        self._extraction = Extraction(model.layout, config.step)
+        self._extraction = extraction(config, model.layout)
+        self._refinement: Refinement | None = None
         self._asked_windows = 0  # windows whose segmentation has been asked for
         self._open: dict[int, U8 | None] = {}  # windows not settled -> their activity, None while asked for
         self._in_flight: dict[int, Question] = {}
@@ -156,6 +166,8 @@ class Session:
         del self._in_flight[job_id]
         for next_question in follow:
             self._ask(next_question)
+        if self._refinement is not None:
+            self._refine()
         return self._settle()
 
     def _drop_audio(self) -> None:
@@ -183,11 +195,30 @@ class Session:
         """Whether answers are awaited."""
         return bool(self._in_flight)
 
+    # -- exact embeddings for the result ---------------------------------------------------------------------
+
+    def refine(self) -> None:
+        """After `finish` and every answer: ask for exact embeddings in place of fast ones, where the settings say so.
+
+        `outcome` is then that of the exact way. Does nothing a second time.
+        """
+        if self._refinement is not None or self.config.embedding != "refined" or self.model.layout.shared:
+            return
+        if not self._finished or self.busy:
+            raise SessionError("exact embeddings need finish() and an answer to every job")
+        self._refinement = self._extraction = Refinement(self.model.layout, self.config.step, self._extraction.fbank)
+        self._refine()
+
+    def _refine(self) -> None:
+        assert self._refinement is not None
+        for question in self._refinement.advance(self.history):
+            self._ask(question)
+
     # -- state -----------------------------------------------------------------------------------------------
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Plain values and arrays for a snapshot; questions in flight are asked again after `restore`."""
-        extraction, arrays = self._extraction.state()
+        inner, arrays = self._extraction.state()
         arrays = {f"extraction.{name}": rows for name, rows in arrays.items()}
         arrays |= {f"history.{name}": rows for name, rows in self.history.state().items()}
         count, rows_by_name = self.count.state()
@@ -205,12 +236,16 @@ class Session:
             "next": self._next_id,
             "finished": self._finished,
             "count": count,
-            "extraction": extraction,
+            "refining": self._refinement is not None,
+            "extraction": inner,
         }
         return plain, arrays
 
     def restore(self, plain: dict[str, Any], arrays: dict[str, Array]) -> None:
         """Take over what `state` saved; only a new session of the same configuration may."""
+        if plain["refining"]:
+            fbank = self._extraction.fbank
+            self._refinement = self._extraction = Refinement(self.model.layout, self.config.step, fbank)
         self._extraction.restore(plain["extraction"], below(arrays, "extraction."))
         self.history.restore(below(arrays, "history."))
         self.count.restore(plain["count"], below(arrays, "count."))
@@ -227,6 +262,8 @@ class Session:
         """Cluster everything heard and say who spoke when; needs `finish` and every answer."""
         if not self._finished or self.busy:
             raise SessionError("the result needs finish() and an answer to every job")
+        if self.config.embedding == "refined" and not self.model.layout.shared and self._refinement is None:
+            raise SessionError("the result needs refine() and an answer to every job")
         return outcome(self.history, self.count, self.model.plda, self.config, self.samples, bounds)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-Role = Literal["segmentation", "trunk", "head", "multimask"]
+Role = Literal["segmentation", "trunk", "flow", "head", "multimask"]
 
 
 @dataclass(frozen=True, slots=True)

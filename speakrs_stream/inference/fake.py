@@ -29,6 +29,7 @@ from speakrs_stream.models.manifest import (
     EmbeddingSpec,
     FbankSpec,
     FileRecord,
+    FlowSpec,
     HeadSpec,
     MultimaskSpec,
     NetworkFile,
@@ -54,7 +55,7 @@ SURE = 1.5
 BANDS = tuple(12 + 8 * voice for voice in range(VOICES))
 """Mel band of each voice."""
 
-LAYOUTS: Mapping[str, tuple[int, int, bool]] = {"split": (4, 3, False), "padded": (8, 3, True)}
+LAYOUTS: Mapping[str, tuple[int, int, bool]] = {"split": (4, 3, False), "padded": (8, 3, True), "flowing": (8, 3, True)}
 """Kind of trunk -> stride, receptive field, whether it pads."""
 
 
@@ -157,6 +158,14 @@ def features(fbank: F32, stride: int, field: int, padded: bool) -> F32:
     return np.ascontiguousarray(fbank[:, offset::stride, list(BANDS)][:, :count], np.float32)
 
 
+def carry_on(fbank: F32, context: F32) -> F32:
+    """The padded features of new frames (B, T, 80), one feature late, and the last one, which is handed on."""
+    stride, field, padded = LAYOUTS["flowing"]
+    new = features(fbank, stride, field, padded)
+    known = np.concatenate([context[:, None], new], axis=1)
+    return known.reshape(len(fbank), -1)
+
+
 def embed(statistics: F32) -> F32:
     """Embeddings (B, 16) of pooled features (B, 16): the directions of the bands that flicker."""
     flickering = np.maximum(statistics[:, VOICES:] - SURE, 0)
@@ -199,7 +208,7 @@ class FakeBackend:
     def load(self, path: Path, role: Role, options: LoadOptions) -> FakeNetwork:
         """The network for a role; the file's stem says which kind of trunk."""
         del options
-        stride, field, padded = LAYOUTS["padded" if path.stem == "padded" else "split"]
+        stride, field, padded = LAYOUTS[path.stem if path.stem in LAYOUTS else "split"]
 
         def tensor(name: str, *shape: int | None) -> TensorSpec:
             return TensorSpec(name, shape, "float32")
@@ -211,6 +220,12 @@ class FakeBackend:
             case "trunk":
                 inputs, output = [tensor("fbank", None, None, MELS)], tensor("features", None, None, VOICES)
                 return FakeNetwork(inputs, output, lambda feeds: features(feeds["fbank"], stride, field, padded))
+            case "flow":
+                inputs, output = (
+                    [tensor("fbank", None, None, MELS), tensor("context", None, VOICES)],
+                    tensor("result", None, None),
+                )
+                return FakeNetwork(inputs, output, lambda feeds: carry_on(feeds["fbank"], feeds["context"]))
             case "head":
                 inputs, output = [tensor("statistics", None, 2 * VOICES)], tensor("embedding", None, DIMENSION)
                 return FakeNetwork(inputs, output, lambda feeds: embed(feeds["statistics"]))
@@ -223,7 +238,8 @@ class FakeBackend:
 def fake_bundle(kind: str = "split", *, default_step: int = SAMPLE_RATE) -> ModelBundle:
     """A bundle without files for `FakeBackend`.
 
-    kind: "split" (a trunk that windows share), "padded" (one that they cannot) or "multimask"
+    kind: "split" (a trunk that windows share), "padded" (one that they cannot), "flowing" (one that they can nearly
+        exactly) or "multimask"
     default_step: samples between windows
     """
     if kind not in (*LAYOUTS, "multimask"):
@@ -244,6 +260,7 @@ def fake_bundle(kind: str = "split", *, default_step: int = SAMPLE_RATE) -> Mode
             offset=0 if padded else field // 2,
             receptive_field=field,
             padded=padded,
+            flow=FlowSpec(main=NetworkFile("flowing.onnx"), context=VOICES, delay=1) if kind == "flowing" else None,
         )
         embedding = EmbeddingSpec(
             kind="split",

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from speakrs_stream.core.embedding.fbank import FBANK_PER_WINDOW
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, WINDOW
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS
-from speakrs_stream.errors import BundleCorrupt, ConfigError, ModelError
+from speakrs_stream.errors import BundleCorrupt, ConfigError, ModelError, OutOfMemory
 from speakrs_stream.inference.base import Array, Backend, LoadOptions, Network, Role
 from speakrs_stream.models.bundle import ModelBundle
 from speakrs_stream.models.manifest import MELS, NetworkFile
 
 F32 = NDArray[np.float32]
 CLASSES = 7
+POWERS = (1, 2, 4, 8, 16, 32)
+"""Batch sizes that a network for any number is run with where full batches pay."""
 REMEDY = "get the bundle again, or mend its manifest.json"
 Trial = Callable[[], object]
 
@@ -95,25 +97,54 @@ class Batched:
         self.path = bundle.path(files[0].file)
         self.signature = signature
         self._networks: dict[int | None, Network] = {}
+        self._sizes: tuple[int | None, ...] = ()
         for file in files:
             path = bundle.path(file.file)
             network = backend.load(path, role, options)
             batch = checked_batch(path, network, signature, file.batch)
             self._networks.setdefault(batch, network)
+        # few shapes on a GPU: each has memory and a choice of algorithms of its own
+        self._sizes = POWERS if None in self._networks and backend.full_batches else tuple(self._networks)
 
     @property
     def batch(self) -> int | None:
-        """Largest fixed batch size; None where any number of items is possible."""
-        return None if None in self._networks else max(size for size in self._networks if size is not None)
+        """Largest number of items that are run together; None where any is possible."""
+        return None if None in self._sizes else max(size for size in self._sizes if size is not None)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Fixed batch sizes in use; empty where any is possible."""
+        return tuple(size for size in self._sizes if size is not None)
 
     def run(self, *arrays: F32) -> Array:
         """Run any number of items; the first axis of each array holds `rows` entries per item.
 
+        Where the device has no room for a batch, smaller ones are used from then on.
+
         Raises ModelError where the runtime fails or gives another shape than it promised.
         """
         items = len(arrays[0]) // self.signature.inputs[0].rows
-        outputs = [self._part(part, arrays) for part in plan(items, list(self._networks))]
+        outputs: list[Array] = []
+        done = 0
+        while done < items:
+            part = next(iter(plan(items - done, self._sizes)))
+            part = Part(part.batch, done, done + part.end)
+            try:
+                outputs.append(self._part(part, arrays))
+            except OutOfMemory:
+                if not self._shrink(part.batch or part.end - part.start):
+                    raise
+            else:
+                done = part.end
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+
+    def _shrink(self, size: int) -> bool:
+        """Use batches below `size` from now on; whether there are any."""
+        possible = POWERS if None in self._networks else self._sizes
+        smaller = tuple(one for one in possible if one is not None and one < size)
+        if smaller:
+            self._sizes = smaller
+        return bool(smaller)
 
     def _part(self, part: Part, arrays: Sequence[F32]) -> Array:
         size = part.end - part.start
@@ -125,7 +156,8 @@ class Batched:
                 zeros = np.zeros((filling * spec.rows, *rows.shape[1:]), np.float32)
                 rows = np.concatenate([rows, zeros])
             feeds[spec.name] = np.ascontiguousarray(rows, np.float32)
-        output = self._networks[part.batch].run(feeds)[self.signature.output]
+        network = self._networks[part.batch if part.batch in self._networks else None]
+        output = network.run(feeds)[self.signature.output]
         expected = (size + filling) * self.signature.rows
         if output.ndim != self.signature.dimensions or len(output) != expected:
             raise ModelError(f"{self.path.name} gave shape {output.shape} for a batch of {size + filling}; {REMEDY}")
@@ -191,11 +223,16 @@ class Networks:
         files = (segmentation.main, *segmentation.variants) if larger else (segmentation.main,)
         self._segmentation = Batched(bundle, files, "segmentation", signature, backend, options)
         self._trunk: Batched | None = None
+        self._flow: Batched | None = None
         self._head: Batched | None = None
         self._multimask: Batched | None = None
         if trunk := embedding.trunk:
             signature = Signature((Input(trunk.input, 1, (None, MELS)),), trunk.output, 1, 3)
             self._trunk = Batched(bundle, [trunk.main], "trunk", signature, backend, options)
+            if flow := trunk.flow:
+                inputs = (Input("fbank", 1, (None, MELS)), Input("context", 1, (flow.context,)))
+                signature = Signature(inputs, "result", 1, 2)
+                self._flow = Batched(bundle, [flow.main], "flow", signature, backend, options)
             if head := embedding.head:
                 signature = Signature((Input(head.input, 1, (2 * trunk.channels,)),), head.output, 1, 2)
                 self._head = Batched(bundle, [head.main], "head", signature, backend, options)
@@ -208,6 +245,8 @@ class Networks:
             files = (both.main, *both.variants) if larger else (both.main,)
             self._multimask = Batched(bundle, files, "multimask", signature, backend, options)
         self._try()
+        if backend.full_batches:
+            self._warm_up()
 
     @property
     def batches(self) -> Mapping[str, int | None]:
@@ -215,6 +254,7 @@ class Networks:
         every = {
             "segmentation": self._segmentation,
             "trunk": self._trunk,
+            "flow": self._flow,
             "head": self._head,
             "multimask": self._multimask,
         }
@@ -252,6 +292,27 @@ class Networks:
         output = network.run(fbank)
         if output.shape[1:] != (count, trunk.channels):
             raise _wrong(network.path, (count, trunk.channels), output.shape[1:])
+        return np.asarray(output, np.float32)
+
+    def flow(self, fbank: Array, context: Array) -> F32:
+        """The trunk over new audio: (B, T, 80) and (B, S) -> (B, T / stride * C + S), features and the next context.
+
+        T is a multiple of the stride. Only of bundles whose trunk has a flow.
+        """
+        network = _present(self._flow, "flow")
+        trunk = self.bundle.embedding.trunk
+        assert trunk is not None and trunk.flow is not None
+        _expect(fbank, (None, None, MELS), "fbank")
+        _expect(context, (len(fbank), trunk.flow.context), "context")
+        count, rest = divmod(fbank.shape[1], trunk.stride)
+        if rest:
+            raise ValueError(f"fbank must have a multiple of {trunk.stride} frames, got {fbank.shape[1]}")
+        width = count * trunk.channels + trunk.flow.context
+        if not len(fbank):
+            return np.empty((0, width), np.float32)
+        output = network.run(fbank, context)
+        if output.shape[1:] != (width,):
+            raise _wrong(network.path, (width,), output.shape[1:])
         return np.asarray(output, np.float32)
 
     def head(self, statistics: Array) -> F32:
@@ -296,6 +357,20 @@ class Networks:
                     raise
                 raise BundleCorrupt(f"{network.path} does not work: {error}") from error
 
+    def _warm_up(self) -> None:
+        """Run every batch size once with the shapes of a window: a GPU makes room and chooses algorithms then."""
+        for size in self._segmentation.sizes:
+            self.segment(np.zeros((size, WINDOW), np.float32))
+        if self._multimask:
+            masks = (LOCAL_SPEAKERS, FRAMES_PER_WINDOW)
+            for size in self._multimask.sizes:
+                self.multimask(
+                    np.zeros((size, FBANK_PER_WINDOW, MELS), np.float32), np.ones((size, *masks), np.float32)
+                )
+        if self._head and (trunk := self.bundle.embedding.trunk):
+            for size in self._head.sizes:
+                self.head(np.zeros((size, 2 * trunk.channels), np.float32))
+
     def _trials(self) -> Iterator[tuple[Batched, Trial]]:
         def items(network: Batched) -> int:
             return 2 if network.batch is None else 1  # two show an axis that only pretends to be free
@@ -307,6 +382,12 @@ class Networks:
             assert spec is not None
             length = (1 if spec.padded else spec.receptive_field) + 3 * spec.stride + 1
             yield trunk, lambda: self.trunk(np.zeros((items(trunk), length, MELS), np.float32))
+        if flow := self._flow:
+            spec = self.bundle.embedding.trunk
+            assert spec is not None and spec.flow is not None
+            rows = np.zeros((items(flow), 4 * spec.stride, MELS), np.float32)
+            context = np.zeros((items(flow), spec.flow.context), np.float32)
+            yield flow, lambda: self.flow(rows, context)
         if (head := self._head) and (spec := self.bundle.embedding.trunk):
             width = 2 * spec.channels
             yield head, lambda: self.head(np.zeros((items(head), width), np.float32))

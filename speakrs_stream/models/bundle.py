@@ -25,6 +25,9 @@ from speakrs_stream.models.manifest import (
     parse,
 )
 
+NO_FLOW = ("flow", None)
+"""A field of later versions that does not change the identity of bundles without it."""
+
 MANIFEST_LIMIT = 1 << 22
 """Bytes a manifest has at most."""
 
@@ -257,7 +260,7 @@ def identity(manifest: Manifest, externals: Mapping[str, list[str]]) -> str:
             return value
         if set(value) == {"file", "batch"}:
             return content(value["file"])
-        return {key: known(entry) for key, entry in value.items() if key != "variants"}
+        return {key: known(entry) for key, entry in value.items() if key != "variants" and (key, entry) != NO_FLOW}
 
     decisive = {
         "default_step": manifest.default_step,

@@ -14,7 +14,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,14 @@ from speakrs_stream.models.bundle import ModelBundle, file_sha256, read_manifest
 from speakrs_stream.models.external import external_files
 from speakrs_stream.models.hub import cache_root
 from speakrs_stream.models.manifest import FORMAT, LOCAL_SPEAKERS, MANIFEST, MAX_SIMULTANEOUS, MELS
+from speakrs_stream.models.streaming import Flow, NotLocal, flow
 
-TRUNK, HEAD = "trunk.onnx", "head.onnx"
+TRUNK, FLOW, HEAD = "trunk.onnx", "flow.onnx", "head.onnx"
 LOCAL_KINDS = ("Conv", "BatchNormalization", "Relu", "Add")
 """Operations of the trunk; each output frame depends on a fixed number of input frames."""
+
+FORM = 2
+"""Counts changes of what a cut bundle consists of, so that older ones in a cache are made again."""
 
 TOLERANCE = 1e-3
 """Largest allowed deviation from the uncut network, as a share of the largest number in an embedding."""
@@ -58,6 +62,8 @@ class Parts:
 
     trunk: Any
     """ONNX model, `fbank` (B, T, 80) to `features` (B, T', C)."""
+    flow: Flow
+    """The trunk over new audio only."""
     head: Any
     """ONNX model, `statistics` (B, 2C) to `embedding` (B, D)."""
     channels: int
@@ -69,19 +75,21 @@ class Parts:
 def cut(bundle: ModelBundle, backend: Backend) -> ModelBundle:
     """The same bundle with its embedding network cut in two: of kind `split`, with a trunk that pads.
 
-    bundle: of kind `multimask`; one that is cut already is returned as it is
+    bundle: of kind `multimask`; one that is cut already, or shared by windows as it is, is returned as it is
     backend: runs both forms to compare them
 
     Done once; the result is kept in the cache beside the downloads, and belongs to the networks it was made from.
 
     Raises MissingExtra without onnx, BundleCorrupt where the network is not built as expected or the two forms differ.
     """
-    if bundle.embedding.kind == "split":
+    if trunk := bundle.embedding.trunk:
+        if trunk.padded and trunk.flow is None:
+            raise BundleCorrupt(f"{bundle.name} has a trunk that pads and no flow for it; use the exact mode")
         return bundle
-    directory = cache_root() / f"{bundle.name}-{bundle.sha256[:12]}-cut"
+    directory = cache_root() / f"{bundle.name}-{bundle.sha256[:12]}-cut{FORM}"
     if (directory / MANIFEST).is_file():
         try:
-            return ModelBundle.open(directory)
+            return _same(bundle, ModelBundle.open(directory))
         except (BundleCorrupt, BundleNotFound):
             shutil.rmtree(directory)
     parts = take_apart(bundle)
@@ -99,7 +107,12 @@ def cut(bundle: ModelBundle, backend: Backend) -> ModelBundle:
                     raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    return ModelBundle.open(directory)
+    return _same(bundle, ModelBundle.open(directory))
+
+
+def _same(whole: ModelBundle, parts: ModelBundle) -> ModelBundle:
+    """The parts under the identity of the whole: what was tuned or saved for one is good for the other."""
+    return replace(parts, sha256=whole.sha256)
 
 
 def take_apart(bundle: ModelBundle) -> Parts:
@@ -114,7 +127,8 @@ def take_apart(bundle: ModelBundle) -> Parts:
     spec = bundle.embedding.multimask
     assert spec is not None
     path = bundle.path(spec.file)
-    graph = _Graph(onnx.load(str(path)), path)
+    with translate({OSError: BundleNotFound}, f"reading {path}"):
+        graph = _Graph(onnx.load(str(path)), path)
     fbank, _ = spec.inputs
     nodes, source, sink = graph.trunk(fbank, spec.inputs[1])
     reach = graph.reach(nodes, source, sink)
@@ -123,6 +137,7 @@ def take_apart(bundle: ModelBundle) -> Parts:
         raise graph.wrong(f"its last matrix is {weight.shape[0]} x {weight.shape[1]}")
     return Parts(
         trunk=graph.trunk_model(nodes, source, sink),
+        flow=graph.flow(nodes, source, sink),
         head=_head_model(weight, bias, graph.opset),
         channels=weight.shape[1] // 2,
         reach=reach,
@@ -282,6 +297,13 @@ class _Graph:
         )
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=9)
 
+    def flow(self, nodes: Sequence[Any], source: str, sink: str) -> Flow:
+        """The trunk as a network that carries on."""
+        try:
+            return flow(nodes, self._tensors, source, sink, self.opset)
+        except NotLocal as error:
+            raise self.wrong(str(error)) from error
+
 
 def _head_model(weight: F32, bias: F32, opset: int) -> Any:
     from onnx import TensorProto, helper, numpy_helper
@@ -302,8 +324,9 @@ def _write(bundle: ModelBundle, parts: Parts, directory: Path) -> None:
 
     fused = bundle.embedding.multimask
     assert fused is not None
-    origin = {TRUNK: fused.file, HEAD: fused.file}
+    origin = {TRUNK: fused.file, FLOW: fused.file, HEAD: fused.file}
     onnx.save(parts.trunk, directory / TRUNK)
+    onnx.save(parts.flow.model, directory / FLOW)
     onnx.save(parts.head, directory / HEAD)
     tables = read_manifest(bundle.directory).plda
     segmentation = [network.file for network in (bundle.segmentation.main, *bundle.segmentation.variants)]
@@ -357,6 +380,7 @@ def _manifest(bundle: ModelBundle, parts: Parts, tables: Mapping[str, str], file
                 "offset": 0,
                 "receptive_field": parts.reach.field,
                 "padded": True,
+                "flow": {"file": FLOW, "context": parts.flow.context, "delay": parts.flow.delay},
             },
             "head": {"file": HEAD, "input": "statistics", "output": "embedding"},
         },
@@ -374,13 +398,40 @@ def _compare(whole: ModelBundle, parts: ModelBundle, backend: Backend) -> None:
     masks: F32 = (generator.random((1, LOCAL_SPEAKERS, FRAMES_PER_WINDOW)) < 0.4).astype(np.float32)
     masks[0, 1, : FRAMES_PER_WINDOW // 2] = 0
     expected = Networks(whole, backend).multimask(bank, masks)[0]
-    found = embed(Networks(parts, backend), bank[0], masks[0])
-    apart = float(np.abs(found - expected).max() / np.abs(expected).max())
+    networks = Networks(parts, backend)
+    found = embed(networks, bank[0], masks[0])
+    apart = _apart(found, expected)
     if not apart <= TOLERANCE:
         raise BundleCorrupt(
             f"cut in two, {whole.embedding.multimask.file if whole.embedding.multimask else whole.name} differs from "
             f"what it was by {apart:.2g}, allowed is {TOLERANCE}; use it uncut, with the exact mode"
         )
+    apart = _apart(*_flows(networks, bank))
+    if not apart <= TOLERANCE:
+        raise BundleCorrupt(
+            f"carried on from second to second, the trunk of {whole.name} differs from a run over ten seconds by "
+            f"{apart:.2g}, allowed is {TOLERANCE}; use it with the exact mode"
+        )
+
+
+def _apart(found: F32, expected: F32) -> float:
+    """Largest deviation as a share of the largest number."""
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+def _flows(networks: Networks, bank: F32) -> tuple[F32, F32]:
+    """Features of (1, 998, 80), from pieces of a second and from one run, as far as no padding is in them."""
+    trunk = networks.bundle.embedding.trunk
+    assert trunk is not None and trunk.flow is not None
+    piece, width = 12 * trunk.stride, 12 * trunk.channels
+    context: F32 = np.zeros((1, trunk.flow.context), np.float32)
+    pieces = []
+    for start in range(0, FBANK_PER_WINDOW - piece, piece):
+        result = networks.flow(bank[:, start : start + piece], context)
+        pieces.append(result[0, :width].reshape(12, -1))
+        context = result[:, width:]
+    flowing = np.concatenate(pieces)[2 * trunk.flow.delay :]  # the first ones know nothing of what was before
+    return flowing, networks.trunk(bank)[0][trunk.flow.delay :][: len(flowing)]
 
 
 def embed(networks: Networks, fbank: F32, masks: F32) -> F32:

@@ -88,6 +88,18 @@ class FbankSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FlowSpec:
+    """A padded trunk as a network that carries on from where it stopped, so that it takes new audio only."""
+
+    main: NetworkFile
+    """The network: `fbank` (B, T, 80) and `context` (B, S) to `result` (B, T / stride * C + S), float32."""
+    context: int
+    """Numbers it hands on, S."""
+    delay: int
+    """Features by which it is late: the first is the one `delay` before the input's first frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrunkSpec:
     """The convolutional part of a split embedding network."""
 
@@ -107,6 +119,8 @@ class TrunkSpec:
     """Name of the input, float32 (B, T, 80)."""
     output: str = "features"
     """Name of the output, float32 (B, T', C)."""
+    flow: FlowSpec | None = None
+    """The same convolutions over new audio only; only of a padded trunk."""
 
     @property
     def file(self) -> str:
@@ -206,6 +220,7 @@ class Manifest:
         found = [self.segmentation.main, *self.segmentation.variants]
         if embedding.trunk and embedding.head:
             found += [embedding.trunk.main, embedding.head.main]
+            found += [embedding.trunk.flow.main] if embedding.trunk.flow else []
         if embedding.multimask:
             found += [embedding.multimask.main, *embedding.multimask.variants]
         return tuple(found)
@@ -439,8 +454,11 @@ def _trunk(fields: Fields) -> TrunkSpec:
         padded=fields.flag("padded", False),
         input=fields.text("input", "fbank"),
         output=fields.text("output", "features"),
+        flow=_flow(fields.nested("flow")) if "flow" in fields.names() else None,
     )
     fields.done()
+    if spec.flow and not spec.padded:
+        raise fields.wrong("flow", "nothing, because a trunk that does not pad is shared by windows as it is")
     if spec.padded:
         if spec.offset != 0:
             raise fields.wrong("offset", "0, because the trunk pads")
@@ -448,6 +466,12 @@ def _trunk(fields: Fields) -> TrunkSpec:
         raise fields.wrong("stride", f"a divisor of {FBANK_PER_SECOND}, because the trunk does not pad")
     elif 2 * spec.offset + 1 != spec.receptive_field:
         raise fields.wrong("offset", "half of receptive_field less one, because the trunk does not pad")
+    return spec
+
+
+def _flow(fields: Fields) -> FlowSpec:
+    spec = FlowSpec(main=_network(fields), context=fields.whole("context"), delay=fields.whole("delay", 0))
+    fields.done()
     return spec
 
 

@@ -21,7 +21,7 @@ def test_a_working_installation(speakrs: Run, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("SPEAKRS_MODELS_DIR", raising=False)
     done = speakrs("doctor")
     assert (done.status, done.err) == (0, "")
-    for said in ("Python", "numpy", "onnxruntime", "would be used: ", "embedded (default)", "Ready to diarize."):
+    for said in ("Python", "numpy", "onnxruntime", "would be used: mode ", "embedded (default)", "Ready to diarize."):
         assert said in done.out
 
 

@@ -25,14 +25,17 @@ def counts(num: int | None = None, low: int | None = None, high: int | None = No
 
 
 def test_values_are_taken_out() -> None:
-    values = {"bundle": "embedded", "backend": "cpu", "step": "2", "threads": 3, "other": 1} | counts(low=2, high=2)
-    assert engine_choice(values) == EngineChoice(bundle="embedded", backend="cpu", step=2.0, threads=3)
+    asked = {"bundle": "embedded", "mode": "auto", "backend": "cpu", "step": "2", "embedding": "fast", "threads": 3}
+    values = asked | {"other": 1} | counts(low=2, high=2)
+    expected = EngineChoice(bundle="embedded", backend="cpu", step=2.0, embedding="fast", threads=3)
+    assert engine_choice(values) == expected
     assert speaker_count(values) == SpeakerCount(min_speakers=2, max_speakers=2)
     assert values == {"other": 1}
 
 
 def test_nothing_asked_leaves_everything_open() -> None:
-    assert engine_choice({"bundle": None, "backend": "auto", "step": None, "threads": None}) == EngineChoice()
+    nothing = {"bundle": None, "mode": "auto", "backend": "auto", "step": None, "embedding": None, "threads": None}
+    assert engine_choice(nothing) == EngineChoice()
     assert speaker_count(counts()) == SpeakerCount()
 
 
@@ -52,7 +55,7 @@ def test_options_are_listed_in_the_order_given() -> None:
         """Nothing."""
 
     assert [option.name for option in command.params] == [
-        *("bundle", "backend", "step", "threads"),
+        *("bundle", "mode", "backend", "step", "embedding", "threads"),
         *("num_speakers", "min_speakers", "max_speakers", "quiet", "debug"),
     ]
 

@@ -31,6 +31,8 @@ def answer(ear: Ear, extraction: Extraction, question: Question) -> Array:
     match question.model:
         case "trunk":
             return ear.trunk(inputs["fbank"])
+        case "flow":
+            return ear.flow(inputs["fbank"], inputs["context"])
         case "head":
             return ear.head(inputs["statistics"])
         case _:

@@ -16,7 +16,7 @@ from speakrs_stream.inference import fake
 from speakrs_stream.inference.fake import FakeBackend, Utterance, fake_bundle, script, speak
 from speakrs_stream.inference.networks import Networks
 
-KINDS = ("split", "padded", "multimask")
+KINDS = ("split", "padded", "flowing", "multimask")
 
 
 def test_scripts() -> None:
@@ -102,8 +102,18 @@ def test_trunks_have_the_promised_shape(kind: str) -> None:
         assert shape == (2, trunk.feature_count(length), fake.VOICES)
 
 
+def test_a_fast_conversation() -> None:
+    sound = speak(script("A 0.5-6, B 5-11, C 12-20, A 19-26, D 35-43, B 44-51"), 52 * 16000)
+    backend: Any = FakeBackend()
+    turns = [
+        Engine(fake_bundle("flowing"), backend=backend, embedding=name).diarize(sound, sample_rate=16000).turns
+        for name in ("exact", "fast")
+    ]
+    assert turns[0] == turns[1] and len(turns[0]) == 6
+
+
 def test_unknown_kind() -> None:
-    with pytest.raises(ConfigError, match="there are split, padded, multimask"):
+    with pytest.raises(ConfigError, match="there are split, padded, flowing, multimask"):
         fake_bundle("cut")
 
 

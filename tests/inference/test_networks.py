@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from speakrs_stream.core.embedding.fbank import FBANK_PER_WINDOW
 from speakrs_stream.core.embedding.pooling import pool, resample_nearest
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, WINDOW
-from speakrs_stream.errors import BundleCorrupt, ConfigError, ModelError
+from speakrs_stream.errors import BundleCorrupt, ConfigError, ModelError, OutOfMemory
 from speakrs_stream.inference.base import Array, Backend, LoadOptions, Network, Role
 from speakrs_stream.inference.networks import Networks, plan
 from speakrs_stream.inference.onnx import OnnxBackend
@@ -199,6 +199,58 @@ def test_fixed_batches_agree(community: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(only.segment(sound[:2]), found[:2], atol=1e-4)
     bank, masks = banks(2, FBANK_PER_WINDOW), np.ones((2, 3, FRAMES_PER_WINDOW), np.float32)
     np.testing.assert_allclose(only.multimask(bank, masks), both.multimask(bank, masks), atol=1e-3)
+
+
+class Cramped:
+    """A network on a device with little room."""
+
+    def __init__(self, network: Network, device: Gpu) -> None:
+        self.inputs, self.outputs, self._network, self._device = network.inputs, network.outputs, network, device
+
+    def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        """One batch, if there is room."""
+        size = len(next(iter(inputs.values())))
+        self._device.seen.append(size)
+        if size > self._device.room:
+            raise OutOfMemory("no room")
+        return self._network.run(inputs)
+
+
+class Gpu(OnnxBackend):
+    """A GPU on which full batches pay, with little memory."""
+
+    full_batches = True
+
+    def __init__(self, room: int) -> None:
+        super().__init__("gpu", "a GPU")
+        self.room, self.seen = room, list[int]()
+
+    def load(self, path: Path, role: Role, options: LoadOptions) -> Network:
+        """A network without room."""
+        return Cramped(super().load(path, role, options), self)
+
+
+def test_a_full_device_gets_smaller_batches(tmp_path: Path) -> None:
+    bundle = ModelBundle.open(small.write(tmp_path))
+    backend, plain = Gpu(5), Networks(bundle, OnnxBackend())
+    networks = Networks(bundle, backend)  # warms up with batches that do not fit
+    assert networks.batches["segmentation"] == 4
+    rows = np.random.default_rng(0).standard_normal((11, 12)).astype(np.float32)
+    backend.seen.clear()
+    np.testing.assert_allclose(networks.head(rows), plain.head(rows), atol=1e-6)
+    assert backend.seen == [4, 4, 4], "batches of few sizes, the last one filled up"
+    backend.room = 0
+    with pytest.raises(OutOfMemory):
+        networks.head(rows)
+
+
+def test_a_gpu_sees_few_batch_sizes(tmp_path: Path) -> None:
+    backend = Gpu(1000)
+    networks = Networks(ModelBundle.open(small.write(tmp_path)), backend)
+    assert set(backend.seen) == {1, 2, 4, 8, 16, 32}
+    for count in range(1, 70, 7):
+        assert len(networks.head(np.zeros((count, 12), np.float32))) == count
+    assert set(backend.seen) == {1, 2, 4, 8, 16, 32}
 
 
 # -- networks of another shape --------------------------------------------------------------------------------

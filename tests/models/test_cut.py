@@ -70,7 +70,8 @@ def test_the_cut_bundle(fused: Path, cache: Path) -> None:
     assert parts.embedding.fbank.normalization == "window_mean"
     assert parts.clustering == whole.clustering and parts.licences == whole.licences
     np.testing.assert_array_equal(parts.plda.lda, whole.plda.lda)
-    assert parts.directory == cache / f"models-{whole.sha256[:12]}-cut"
+    assert parts.directory == cache / f"models-{whole.sha256[:12]}-cut2"
+    assert trunk.flow and (trunk.flow.context, trunk.flow.delay) == (11_360, 14)
     assert parts.files["trunk.onnx"].source == f"cut out of {MULTIMASK}"
     assert parts.files["trunk.onnx"].licence == "CC-BY-4.0"
     assert [path.name for path in cache.iterdir()] == [parts.directory.name]
@@ -105,7 +106,7 @@ def test_features_far_from_the_ends_can_be_shared(fused: Path) -> None:
 
 def test_batches(fused: Path) -> None:
     networks = Networks(cut(ModelBundle.open(fused), OnnxBackend()), OnnxBackend())
-    assert networks.batches == {"segmentation": 1, "trunk": None, "head": None}
+    assert networks.batches == {"segmentation": 1, "trunk": None, "flow": None, "head": None}
     banks = noise(3, 250, 80)
     together = networks.trunk(banks)
     for number in range(3):
@@ -218,7 +219,7 @@ def test_other_ways_to_write_it(fused: Path, tmp_path: Path, how: Callable[[onnx
 def test_weights_kept_beside(tmp_path: Path) -> None:
     directory = community_shapes.write(tmp_path / "models", width=2, external=True)
     parts = cut(ModelBundle.open(directory), OnnxBackend())
-    assert set(parts.files) == {"trunk.onnx", "head.onnx", "segmentation-3.0.onnx"} | {
+    assert set(parts.files) == {"trunk.onnx", "flow.onnx", "head.onnx", "segmentation-3.0.onnx"} | {
         f"plda_{name}.npy" for name in small.tables()
     }
 

@@ -19,6 +19,18 @@ from speakrs_stream.core.powerset import LOCAL_SPEAKERS
 from speakrs_stream.errors import ConfigError, SessionError
 
 
+@dataclass(frozen=True, slots=True)
+class FlowLayout:
+    """How a padded trunk carries on from where it stopped."""
+
+    context: int
+    """Numbers it hands on."""
+    delay: int
+    """Features by which it is late."""
+    receptive_field: int
+    """Filter-bank frames one feature sees."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddingLayout:
     """How a bundle's embedding network is cut and which features it takes."""
@@ -33,8 +45,12 @@ class EmbeddingLayout:
     """Filter-bank frames between two trunk features."""
     receptive_field: int = 0
     """Filter-bank frames one trunk feature sees; 0 for a padded trunk, which has ceil(T / stride) features."""
+    flow: FlowLayout | None = None
+    """How a padded trunk can be shared by windows after all, nearly exactly; None where it cannot."""
 
     def __post_init__(self) -> None:
+        if self.flow is not None and (self.kind != "split" or not self.padded):
+            raise ConfigError("only a padded trunk of kind split can have a flow")
         if self.kind == "split" and not self.padded:
             if self.window_mean:
                 raise ConfigError("an unpadded trunk is shared by windows and cannot use a window's mean")
@@ -72,7 +88,7 @@ class _Window:
     embeddings: F32
     """(3, D), NaN until answered."""
     waiting: set[int] = field(default_factory=set)
-    """Trunk chunks (shared trunk) not yet answered."""
+    """Trunk chunks (shared or flowing trunk) not yet answered."""
     heads: set[int] = field(default_factory=set)
     """Local speakers whose embedding is asked for."""
     done: bool = False
@@ -86,7 +102,8 @@ class Question:
     model: Model
     """Which network."""
     about: tuple[int, int]
-    """segmentation, multimask: (window, 0) · trunk: (window or chunk, 0) · head: (window, local speaker)."""
+    """segmentation, multimask: (window, 0) · trunk: (window or chunk, 0) · flow: (chunk, 0) · head: (window, local
+    speaker)."""
 
 
 class Extraction:
@@ -103,27 +120,37 @@ class Extraction:
         self._chunks: dict[int, F32 | None] = {}  # shared trunk: features by chunk, None while asked for
         self._pooled: dict[tuple[int, int], F32] = {}  # statistics waiting for the head's answer
 
+    @property
+    def reuses(self) -> bool:
+        """Whether neighbouring windows use the same trunk features."""
+        return self.layout.shared
+
     # -- what is asked ---------------------------------------------------------------------------------------
 
     def push(self, window: int, activations: U8) -> list[Question]:
         """Take a window's activity (589, 3); return the questions its embeddings take, none if nobody speaks."""
-        masks = clean_masks(activations)
+        return self._begin(window, clean_masks(activations))
+
+    def _begin(self, window: int, masks: F32) -> list[Question]:
         if not masks.any():
             return []
         empty = np.full((LOCAL_SPEAKERS, self.layout.dimension), np.nan, np.float32)
         state = self._windows[window] = _Window(masks, empty)
         if self.layout.kind == "multimask":
             return [Question("multimask", (window, 0))]
-        if not self.layout.shared:
+        if not self.reuses:
             return [Question("trunk", (window, 0))]
         new = []
         for chunk in self._needed_chunks(window, masks):
             if chunk not in self._chunks:
-                self._chunks[chunk] = None
-                new.append(Question("trunk", (chunk, 0)))
+                new += self._ask_chunk(chunk)
             if self._chunks[chunk] is None:
                 state.waiting.add(chunk)
-        return new if state.waiting else self._pool_shared(window)
+        return new if state.waiting else [*new, *self._pool_shared(window)]
+
+    def _ask_chunk(self, chunk: int) -> list[Question]:
+        self._chunks[chunk] = None
+        return [Question("trunk", (chunk, 0))]
 
     def inputs(self, question: Question) -> dict[str, Array]:
         """Arrays of a question; can be made again at any time until it is answered."""
@@ -161,7 +188,11 @@ class Extraction:
         if not self.layout.shared:
             window = self._windows[number]
             return self._ask_heads(number, pool(output, resample_nearest(window.masks, len(output))))
-        self._chunks[number] = np.ascontiguousarray(output, np.float32)
+        return self._have(number, np.ascontiguousarray(output, np.float32))
+
+    def _have(self, number: int, features: F32) -> list[Question]:
+        """A chunk's features are known: pool the windows that waited for them."""
+        self._chunks[number] = features
         asked: list[Question] = []
         for index, state in list(self._windows.items()):
             if number in state.waiting:
@@ -258,7 +289,7 @@ class Extraction:
 
     def _needed_chunks(self, window: int, masks: F32) -> list[int]:
         first, _ = self._feature_range(window)
-        spoken = np.flatnonzero(self._shared_weights(masks).any(axis=0)) + first
+        spoken = np.flatnonzero(self._shared_weights(window, masks).any(axis=0)) + first
         return [int(chunk) for chunk in np.unique(self._chunk_of(spoken))]
 
     def _chunk_of(self, features: Array) -> Array:
@@ -266,13 +297,14 @@ class Extraction:
         needed = features * self.layout.stride + self.layout.receptive_field  # filter-bank frames
         return np.asarray(np.maximum(0, -(-(needed - FBANK_PER_WINDOW % self._unit) // self._unit)))
 
-    def _shared_weights(self, masks: F32) -> F32:
+    def _shared_weights(self, window: int, masks: F32) -> F32:
+        del window  # all windows lie on the grid of features in the same way
         layout = self.layout
         return resample_centred(masks, layout.features_per_window, layout.stride, (layout.receptive_field - 1) // 2)
 
     def _pool_shared(self, window: int) -> list[Question]:
         first, last = self._feature_range(window)
-        weights = self._shared_weights(self._windows[window].masks)
+        weights = self._shared_weights(window, self._windows[window].masks)
         features: F32 | None = None
         for chunk in self._needed_chunks(window, self._windows[window].masks):
             rows = self._chunks[chunk]

@@ -25,6 +25,8 @@ LOW_HZ = 20.0
 FLOOR = float(np.finfo(np.float32).eps)
 ROWS = 16
 """Frames that are computed together."""
+LAZY = 2 * WINDOW
+"""Samples that wait for their frames at most."""
 BATCH = 64 * ROWS
 """Frames computed at once; bounds the memory a long push takes."""
 
@@ -95,7 +97,7 @@ def _log_mel(samples: F32, place: int) -> F32:
     frames = np.zeros((rows, FRAME), np.float32)
     frames[place : place + count] = view
     frames *= np.float32(SCALE)
-    frames -= frames.astype(np.float64).mean(axis=1, keepdims=True).astype(np.float32)
+    frames -= frames.mean(axis=1, dtype=np.float64, keepdims=True).astype(np.float32)
     emphasised = np.empty_like(frames)
     emphasised[:, 1:] = frames[:, 1:] - np.float32(PRE_EMPHASIS) * frames[:, :-1]
     emphasised[:, 0] = frames[:, 0] * np.float32(1 - PRE_EMPHASIS)
@@ -108,21 +110,33 @@ def _log_mel(samples: F32, place: int) -> F32:
 
 
 class Fbank:
-    """The stream's filter bank: push samples of any length, read frames by absolute index."""
+    """The stream's filter bank: push samples of any length, read frames by absolute index.
+
+    Frames are computed when they are read, many at once, or when `LAZY` samples wait.
+    """
 
     def __init__(self) -> None:
         self._samples = Tape()
-        self.frames = Tape((MELS,))
-        """Log-mel frames; frame i sees samples 160 i to 160 i + 400."""
+        self._frames = Tape((MELS,))
 
     def push(self, samples: F32) -> None:
         """Add samples (n,) float32 in ±1."""
         self._samples.append(samples)
-        first = self.frames.end
+        if self._samples.end - self._samples.start > LAZY:
+            self._compute()
+
+    @property
+    def frames(self) -> Tape:
+        """Log-mel frames; frame i sees samples 160 i to 160 i + 400."""
+        self._compute()
+        return self._frames
+
+    def _compute(self) -> None:
+        first = self._frames.end
         new = fbank(self._samples.get(first * HOP, self._samples.end), first)
         if len(new):
-            self.frames.append(new)
-            self._samples.forget(self.frames.end * HOP)
+            self._frames.append(new)
+            self._samples.forget(self._frames.end * HOP)
 
     def forget(self, before: int) -> None:
         """Drop frames below absolute index `before`."""
@@ -130,10 +144,11 @@ class Fbank:
 
     def state(self) -> tuple[list[int], dict[str, Array]]:
         """Plain values and arrays for a snapshot."""
-        arrays = {"samples": self._samples.all().copy(), "frames": self.frames.all().copy()}
-        return [self._samples.start, self.frames.start], arrays
+        frames = self.frames
+        arrays = {"samples": self._samples.all().copy(), "frames": frames.all().copy()}
+        return [self._samples.start, frames.start], arrays
 
     def restore(self, plain: list[int], arrays: dict[str, Array]) -> None:
         """Take over what `state` saved."""
         self._samples = Tape.of(arrays["samples"], plain[0])
-        self.frames = Tape.of(arrays["frames"], plain[1])
+        self._frames = Tape.of(arrays["frames"], plain[1])
