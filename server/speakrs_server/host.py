@@ -24,7 +24,7 @@ from speakrs_server.results import finish
 from speakrs_server.sessions import Registry
 from speakrs_server.settings import Settings
 from speakrs_server.unit import Recipe, Unit, recipe_for
-from speakrs_server.worker import Item, Report, Runner, Worker, runner_of
+from speakrs_server.worker import Item, Report, Runner, Worker, lanes, runner_of
 from speakrs_stream import __version__
 from speakrs_stream.core.config import SpeakerBounds
 from speakrs_stream.core.live.config import LiveConfig
@@ -81,6 +81,8 @@ class Host:
             self._runner,
             lambda report: call(partial(self._report, report)),
             max_batch=self.settings.max_batch,
+            max_wait=self.settings.max_wait_ms / 1000,
+            lanes=lanes(self.settings.lanes, self.engine.backend_name),
             observe=self.metrics.inferred,
         )
 

@@ -1,4 +1,6 @@
-"""One thread does the hearing of all sessions: it takes their audio, runs their questions in batches, and tells.
+"""One thread does the hearing of all sessions: it takes their audio, asks their questions in batches, and tells.
+
+Batches run in lanes, threads of one inference each; without lanes in the thread itself.
 
 A session's inputs are worked on strictly one after the other, each once everything before is answered, so that what
 follows from them does not depend on when they came. A fault of one session ends that session alone.
@@ -10,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -22,10 +25,14 @@ from speakrs_stream.core.jobs import Job
 from speakrs_stream.core.scheduler import Asked, Scheduler
 from speakrs_stream.driver import run
 from speakrs_stream.errors import AudioError, SessionError
+from speakrs_stream.inference.auto import usable_cores
 from speakrs_stream.inference.networks import Networks
 
 Runner: TypeAlias = Callable[[list[Job]], NDArray[Any]]
 """Runs questions of one network and shape."""
+
+Answer: TypeAlias = NDArray[Any] | Exception
+"""Of a network, or why there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,11 @@ class Figures:
     audio_s: float = 0.0
     """Seconds of audio worked on."""
     busy_s: float = 0.0
-    """Seconds spent on it."""
+    """Seconds that the thread spent on it."""
+    lane_s: float = 0.0
+    """Seconds that the lanes spent on it, all of them together."""
+    lanes: int = 1
+    """Lanes there are."""
     batches: int = 0
     """Batches run."""
     questions: int = 0
@@ -107,8 +118,9 @@ class Figures:
 
     @property
     def rtf(self) -> float:
-        """Seconds of work per second of audio; 0 before half a minute was heard."""
-        return self.busy_s / self.audio_s if self.audio_s >= 30 else 0.0
+        """Seconds of work per second of audio, of the thread or of a lane, whichever has more to do; 0 before half a
+        minute was heard."""
+        return max(self.busy_s, self.lane_s / self.lanes) / self.audio_s if self.audio_s >= 30 else 0.0
 
     def capacity(self, share: float = 0.8) -> float:
         """Sessions that can be carried in real time with a share of the time; infinite before it is known."""
@@ -124,15 +136,24 @@ class Worker:
         tell: Callable[[Report], None],
         *,
         max_batch: int = 16,
+        max_wait: float = 0.0,
+        lanes: int = 0,
         observe: Callable[[str, int, float], None] = lambda model, size, seconds: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """runner: runs a batch; tell: gets reports, in the worker's thread; observe: network, batch size, seconds"""
-        self.figures = Figures()
+        """runner: runs a batch; tell: gets reports, in the worker's thread; observe: network, batch size, seconds
+
+        max_batch: questions in a batch at most; max_wait: seconds to wait for a batch to fill up
+        lanes: batches run at a time, each in a thread of its own; 0 runs them in the worker's thread
+        """
+        self.figures = Figures(lanes=max(lanes, 1))
         self.since: float | None = None
         """When the work at hand began; None while there is none."""
         self._runner, self._tell, self._observe, self._clock = runner, tell, observe, clock
-        self._plan: Scheduler[str] = Scheduler(max_batch=max_batch)
+        self._plan: Scheduler[str] = Scheduler(max_batch=max_batch, max_wait=max_wait)
+        self._lanes = ThreadPoolExecutor(lanes, "speakrs-lane") if lanes else None
+        self._running: dict[int, float] = {}  # batches in lanes: number -> when they began
+        self._batches = 0
         self._hosted: dict[str, _Hosted] = {}
         self._touched: set[str] = set()
         self._inbox: deque[Callable[[], None]] = deque()
@@ -161,6 +182,8 @@ class Worker:
             self._stopped = True
             self._changed.notify()
         self._thread.join()
+        if self._lanes is not None:
+            self._lanes.shutdown(cancel_futures=True)
 
     def _send(self, call: Callable[[], None]) -> None:
         with self._changed:
@@ -172,21 +195,37 @@ class Worker:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not (self._inbox or self._stopped or self._touched or len(self._plan)):
-                    self._changed.wait()
+                while not (self._inbox or self._stopped or self._touched):
+                    patience = self._patience()
+                    if patience is not None and patience <= 0:
+                        break
+                    self._changed.wait(patience)
                 if self._stopped:
                     return
                 calls, self._inbox = self._inbox, deque()
-            self.since = began = self._clock()
+            began = self._clock()
+            self.since = min([began, *self._running.values()])
             for call in calls:
                 call()
             touched, self._touched = self._touched, set()
             for session in touched:
                 self._advance(session)
-            if batch := self._plan.take(self._clock()):
-                self._batch(batch)
+            while self._free and (batch := self._plan.take(self._clock())):
+                self._start(batch)
+                if self._lanes is None:
+                    break
             self.figures.busy_s += self._clock() - began
-            self.since = None
+            self.since = min(self._running.values(), default=None)
+
+    @property
+    def _free(self) -> bool:
+        """Whether a batch could be run now."""
+        return self._lanes is None or len(self._running) < self.figures.lanes
+
+    def _patience(self) -> float | None:
+        """Seconds until a batch is due; None where none waits, or all lanes are taken."""
+        deadline = self._plan.deadline() if self._free else None
+        return None if deadline is None else deadline - self._clock()
 
     def _give(self, session: str, item: Item) -> None:
         if session in self._hosted:
@@ -246,32 +285,59 @@ class Worker:
                 hosted.finishing = True
         return True
 
-    def _batch(self, batch: list[Asked[str]]) -> None:
-        began = self._clock()
-        jobs = [one.job for one in batch]
-        try:
-            outputs = list(self._runner(jobs))
-        except Exception:  # one of them may be to blame: each alone
-            for one in batch:
-                try:
-                    self._resolve(one, self._runner([one.job])[0])
-                except Exception as error:
-                    if one.stream in self._hosted:
-                        self._fail(one.stream, error)
+    def _start(self, batch: list[Asked[str]]) -> None:
+        """Run a batch, in a lane where there are any."""
+        asking = [(one, self._hosted[one.stream]) for one in batch]
+        if self._lanes is None:
+            self._answered(asking, *self._infer(batch))
             return
-        self._observe(jobs[0].model, len(jobs), self._clock() - began)
+        number, self._batches = self._batches, self._batches + 1
+        self._running[number] = self._clock()
+
+        def work() -> None:
+            answers, seconds = self._infer(batch)
+            self._send(lambda: done(answers, seconds))
+
+        def done(answers: list[Answer], seconds: float) -> None:
+            del self._running[number]
+            self.figures.lane_s += seconds
+            self._answered(asking, answers, seconds)
+
+        self._lanes.submit(work)
+
+    def _infer(self, batch: list[Asked[str]]) -> tuple[list[Answer], float]:
+        """Answers to a batch, or what went wrong, and the seconds that took. In any thread."""
+        began = self._clock()
+        answers: list[Answer]
+        try:
+            answers = list(self._runner([one.job for one in batch]))
+        except Exception:  # one of them may be to blame: each alone
+            answers = [self._alone(one) for one in batch]
+        return answers, self._clock() - began
+
+    def _alone(self, one: Asked[str]) -> Answer:
+        try:
+            answer: NDArray[Any] = self._runner([one.job])[0]
+        except Exception as error:
+            return error
+        return answer
+
+    def _answered(self, asking: list[tuple[Asked[str], _Hosted]], answers: list[Answer], seconds: float) -> None:
+        self._observe(asking[0][0].job.model, len(asking), seconds)
         self.figures.batches += 1
-        self.figures.questions += len(jobs)
-        for one, output in zip(batch, outputs, strict=True):
+        self.figures.questions += len(asking)
+        for (one, hosted), answer in zip(asking, answers, strict=True):
+            if self._hosted.get(one.stream) is not hosted:
+                continue  # the session is gone, or a new one of that name is there
             try:
-                self._resolve(one, output)
+                if isinstance(answer, Exception):
+                    raise answer
+                self._resolve(one, answer)
             except Exception as error:
                 self._fail(one.stream, error)
 
     def _resolve(self, one: Asked[str], output: NDArray[Any]) -> None:
-        hosted = self._hosted.get(one.stream)
-        if hosted is None:
-            return
+        hosted = self._hosted[one.stream]
         self._touched.add(one.stream)
         before = hosted.unit.processed
         events = hosted.unit.resolve(one.job.id, output)
@@ -279,6 +345,16 @@ class Worker:
         if events or after != before:
             self.figures.audio_s += max(after - before, 0) / hosted.unit.recipe.audio.sample_rate
             self._tell(Report(one.stream, tuple(events), after))
+
+
+def lanes(wanted: int, backend: str) -> int:
+    """Batches to run at a time: `wanted`, or for -1 one on a GPU, one a core elsewhere.
+
+    backend: name of what runs the networks
+    """
+    if wanted >= 0:
+        return wanted
+    return 1 if backend == "cuda" else usable_cores()
 
 
 def runner_of(networks: Networks) -> Runner:

@@ -102,7 +102,12 @@ def survey(makers: Mapping[str, Maker] = MAKERS) -> list[Finding]:
     return findings
 
 
+def usable_cores() -> int:
+    """Processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def processor() -> str:
     """The machine's processor and how many cores this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     return f"{platform.machine()} with {cores} core{'' if cores == 1 else 's'}"

@@ -6,13 +6,15 @@ import threading
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from speakrs_server import messages
 from speakrs_server.unit import Unit
-from speakrs_server.worker import Figures, Finish, Mark, Order, Report, Sound, Worker, runner_of
+from speakrs_server.worker import Figures, Finish, Mark, Order, Report, Sound, Worker, lanes, runner_of
 from speakrs_stream.core.events import SpeakerNamed
 from speakrs_stream.core.jobs import Job
+from speakrs_stream.inference.auto import usable_cores
 from tests.server.rig import engine, talk
 from tests.server.test_unit import ended, fed, recipe
 
@@ -38,13 +40,20 @@ class Told:
         return [event for report in self.reports if report.session == session for event in report.events]
 
 
-def test_sessions_are_heard_as_if_each_were_alone() -> None:
+@pytest.mark.parametrize(("count", "wait"), [(0, 0.004), (1, 0.0), (3, 0.004)])
+def test_sessions_are_heard_as_if_each_were_alone(count: int, wait: float) -> None:
     data = talk()
     alone = Unit(recipe())
     expected = [*fed(alone, data, 0, 1600), *ended(alone)]
     told = Told(4)
     sizes: list[int] = []
-    worker = Worker(runner_of(engine().networks), told, observe=lambda model, size, seconds: sizes.append(size))
+    worker = Worker(
+        runner_of(engine().networks),
+        told,
+        max_wait=wait,
+        lanes=count,
+        observe=lambda model, size, seconds: sizes.append(size),
+    )
     for name in "abcd":
         worker.host(name, Unit(recipe()))
     for at in range(0, len(data) // 2, 8000):
@@ -58,6 +67,7 @@ def test_sessions_are_heard_as_if_each_were_alone() -> None:
         assert told.of(name) == expected
     assert max(sizes) > 1, "questions of several sessions were run together"
     assert worker.figures.audio_s > 60 and worker.figures.rtf > 0 and worker.figures.capacity() < float("inf")
+    assert (worker.figures.lane_s > 0) == (count > 0) and worker.since is None
 
 
 def test_commands_wait_for_the_audio_before_them() -> None:
@@ -79,7 +89,8 @@ def test_commands_wait_for_the_audio_before_them() -> None:
     assert Unit.restore(marks[0][1], recipe()).position == len(talk()) // 2
 
 
-def test_a_fault_stays_where_it_is() -> None:
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_fault_stays_where_it_is(count: int) -> None:
     real = runner_of(engine().networks)
 
     def runner(jobs: list[Job]) -> NDArray[Any]:
@@ -88,7 +99,7 @@ def test_a_fault_stays_where_it_is() -> None:
         return real(jobs)
 
     told = Told(3)
-    worker = Worker(runner, told)
+    worker = Worker(runner, told, lanes=count)
     for name in ("good", "bad", "noise"):
         worker.host(name, Unit(recipe(encoding="pcm_f32le") if name == "noise" else recipe()))
     worker.give("noise", Sound(b"\0\0\xc0\x7f" * 200_000, 0))
@@ -103,6 +114,61 @@ def test_a_fault_stays_where_it_is() -> None:
     assert faults == {"bad": "engine_failed", "noise": "bad_audio"}
     assert any(report.finished for report in told.reports if report.session == "good")
     assert worker.figures.faults == 2
+
+
+def test_lanes_run_side_by_side() -> None:
+    real, both, told = runner_of(engine().networks), threading.Barrier(2, timeout=20), Told(2)
+
+    def runner(jobs: list[Job]) -> NDArray[Any]:
+        if jobs[0].model == "segmentation":
+            both.wait()  # only another batch at the same time lets this one go on
+        return real(jobs)
+
+    worker = Worker(runner, told, max_batch=1, lanes=2)
+    for name in "ab":
+        worker.host(name, Unit(recipe()))
+    for name in "ab":
+        worker.give(name, Sound(talk()[: 2 * 20_000], 0))
+        worker.give(name, Finish())
+    told.wait()
+    worker.stop()
+    assert not [report.fault for report in told.reports if report.fault]
+
+
+def test_an_answer_for_a_session_that_is_gone_goes_nowhere() -> None:
+    real, asked, go, told = runner_of(engine().networks), threading.Event(), threading.Event(), Told(1)
+
+    def runner(jobs: list[Job]) -> NDArray[Any]:
+        if not asked.is_set():
+            asked.set()
+            assert go.wait(20)
+            return np.full_like(real(jobs), np.nan)  # would end the session that gets it
+        return real(jobs)
+
+    worker = Worker(runner, told, lanes=1)
+    worker.host("a", Unit(recipe()))
+    worker.give("a", Sound(talk(), 0))
+    assert asked.wait(20)
+    assert worker.since is not None
+    worker.drop("a")
+    worker.host("a", Unit(recipe()))
+    worker.give("a", Sound(talk(), 0))
+    worker.give("a", Finish())
+    go.set()
+    told.wait()
+    worker.stop()
+    alone = Unit(recipe())
+    assert told.of("a") == [*fed(alone, talk(), 0, 1600), *ended(alone)]
+
+
+def test_how_many_lanes() -> None:
+    assert (lanes(0, "cpu"), lanes(3, "cuda"), lanes(-1, "cuda")) == (0, 3, 1)
+    assert lanes(-1, "cpu") == usable_cores() >= 1
+
+
+def test_what_has_more_to_do_limits() -> None:
+    assert Figures(audio_s=100, busy_s=5, lane_s=40, lanes=2).rtf == 0.2
+    assert Figures(audio_s=100, busy_s=30, lane_s=40, lanes=2).rtf == 0.3
 
 
 def test_figures_before_anything_is_known() -> None:
