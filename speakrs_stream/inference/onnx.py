@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from speakrs_stream.errors import BackendUnavailable, BundleCorrupt, MissingExtra, ModelError
-from speakrs_stream.inference.base import Array, LoadOptions, Role, TensorSpec
+from speakrs_stream.inference.base import Array, LoadOptions, Network, Role, TensorSpec
 
 CPU, CUDA, COREML = "CPUExecutionProvider", "CUDAExecutionProvider", "CoreMLExecutionProvider"
 DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}
 ERRORS_ONLY = 3
 """ONNX Runtime's log severity: errors, which are raised anyway, and nothing below."""
 
-TF32_ROLES: tuple[Role, ...] = ("trunk", "multimask")
+TF32_ROLES: tuple[Role, ...] = ("trunk", "flow", "multimask")
 """Networks whose convolutions may use TF32 on a GPU. It worsened a file by 4.5 DER points in the segmentation, whose
 argmax it can flip, and the pooling and head want full precision."""
 
@@ -74,7 +74,7 @@ class OnnxNetwork:
     def __init__(self, session: Any, path: Path) -> None:
         self._session = session
         self._path = path
-        self._errors = runtime_errors()
+        self._errors: tuple[type[Exception], ...] = runtime_errors()
         self.inputs = tuple(_tensor(entry) for entry in session.get_inputs())
         self.outputs = tuple(_tensor(entry) for entry in session.get_outputs())
         self._names = [spec.name for spec in self.outputs]
@@ -84,7 +84,7 @@ class OnnxNetwork:
         try:
             outputs: list[Array] = self._session.run(self._names, dict(inputs))
         except self._errors as error:
-            raise ModelError(f"{self._path.name} could not be run: {_first_line(error)}") from error
+            raise ModelError(f"{self._path.name} could not be run: {first_line(error)}") from error
         return dict(zip(self._names, outputs, strict=True))
 
 
@@ -102,13 +102,17 @@ class OnnxBackend:
         del role
         return [CPU]
 
-    def load(self, path: Path, role: Role, options: LoadOptions) -> OnnxNetwork:
+    def network(self, session: Any, path: Path) -> OnnxNetwork:
+        """A session as a network."""
+        return OnnxNetwork(session, path)
+
+    def load(self, path: Path, role: Role, options: LoadOptions) -> Network:
         """Load an ONNX file; BundleCorrupt where the runtime refuses it."""
         try:
-            return OnnxNetwork(open_session(str(path), options, self.providers(role)), path)
+            return self.network(open_session(str(path), options, self.providers(role)), path)
         except runtime_errors() as error:
             raise BundleCorrupt(
-                f"{path} cannot be loaded by ONNX Runtime {runtime().__version__} ({_first_line(error)}); "
+                f"{path} cannot be loaded by ONNX Runtime {runtime().__version__} ({first_line(error)}); "
                 "get the bundle again, or update onnxruntime"
             ) from error
 
@@ -128,9 +132,15 @@ class CudaBackend(OnnxBackend):
         """CUDA with fixed choices, then the processor for what CUDA cannot do."""
         return [(CUDA, cuda_options(role)), CPU]
 
+    def network(self, session: Any, path: Path) -> OnnxNetwork:
+        """A session whose memory on the GPU is kept from call to call."""
+        from speakrs_stream.inference.binding import BoundNetwork
+
+        return BoundNetwork(session, path)
+
 
 class CoreMlBackend(OnnxBackend):
-    """ONNX Runtime's CoreML provider on a Mac; made only where it is there. In float32 throughout."""
+    """CoreML on a Mac, in float32: compiled programs where a bundle has them, else ONNX Runtime's provider."""
 
     def __init__(self) -> None:
         problem = coreml_problem()
@@ -141,6 +151,17 @@ class CoreMlBackend(OnnxBackend):
     def providers(self, role: Role) -> Sequence[Any]:
         """CoreML without its neural engine, which would compute in float16, then the processor."""
         return [(COREML, coreml_options()), CPU]
+
+    def load(self, path: Path, role: Role, options: LoadOptions) -> Network:
+        """The compiled program beside an ONNX file where there is one, for the shapes it is made for; else the file.
+
+        Raises BundleCorrupt where the runtime refuses either, MissingExtra without coremltools.
+        """
+        from speakrs_stream.inference.coreml import CompiledNetwork, compiled_beside
+
+        plain = super().load(path, role, options)
+        folder = compiled_beside(path)
+        return plain if folder is None else CompiledNetwork(folder, plain)
 
 
 def coreml_options() -> dict[str, str]:
@@ -186,7 +207,7 @@ def cuda_problem() -> str | None:
     try:
         session = open_session(PROBE, LoadOptions(), [(CUDA, cuda_options("segmentation"))])
     except runtime_errors() as error:
-        return f"no GPU that works ({_first_line(error)}); check `nvidia-smi`, or use --backend cpu"
+        return f"no GPU that works ({first_line(error)}); check `nvidia-smi`, or use --backend cpu"
     if CUDA not in session.get_providers():
         return "no GPU that works, or CUDA and cuDNN libraries are missing; check `nvidia-smi`, or use --backend cpu"
     return None
@@ -197,6 +218,7 @@ def _tensor(entry: Any) -> TensorSpec:
     return TensorSpec(entry.name, shape, DTYPES.get(entry.type, entry.type))
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The beginning of a runtime's message."""
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__
