@@ -190,7 +190,7 @@ def check(device: str | None, name: str, source: Path | None, speed: float | Non
 def check_remote(choice: EngineChoice, people: LiveChoice) -> None:
     """Refuse options about the networks and voices of this machine for a call that a server listens to."""
     if choice != EngineChoice():
-        theirs = "--bundle, --backend, --step, --threads and --settings"
+        theirs = "--bundle, --mode, --backend, --step, --embedding, --threads and --settings"
         raise click.UsageError(f"the server has its own networks: leave out {theirs}")
     if people.voices or people.use_store:
         raise click.UsageError("voices are known on this machine only: leave out --voice and --voices with --server")
