@@ -96,8 +96,7 @@ class SphinxRecognizer:
     def _speech(self, speech: bytes) -> list[Hypothesis]:
         if self._began is None:
             self._begin(round(self._ends.speech_start * SAMPLE_RATE))
-        self._decoder.process_raw(speech, no_search=False, full_utt=False)
-        self._spoken += len(speech) // 2
+        self._search(speech)
         if not self._ends.in_speech:
             return [self._end()]
         if self._spoken >= LONGEST:
@@ -105,6 +104,11 @@ class SphinxRecognizer:
             self._begin(done.until)
             return [done]
         return []
+
+    def _search(self, speech: bytes) -> None:
+        if speech:  # nothing at all is too little for it
+            self._decoder.process_raw(speech, no_search=False, full_utt=False)
+            self._spoken += len(speech) // 2
 
     def _begin(self, at: int) -> None:
         self._began, self._spoken, self._told = at, 0, 0
@@ -137,8 +141,7 @@ class SphinxRecognizer:
         if speech is not None:
             if self._began is None:
                 self._begin(round(self._ends.speech_start * SAMPLE_RATE))
-            self._decoder.process_raw(speech, no_search=False, full_utt=False)
-            self._spoken += len(speech) // 2
+            self._search(speech)
         if self._began is not None:
             found.append(self._end())
         return [*found, Hypothesis((), self._heard, True)]

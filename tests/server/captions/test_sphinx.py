@@ -61,6 +61,12 @@ def test_long_speech_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     assert LONGEST == 15 * RATE
 
 
+@pytest.mark.parametrize("end", [5.65, 5.8, 6.0])
+def test_it_may_end_anywhere_after_speech(end: float) -> None:
+    found = listen(meeting(4.5, end))
+    assert found[-1].final and found[-1].until == round((end - 4.5) * RATE)
+
+
 def test_what_it_cannot_do(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="speaks en, not de"):
         load(Options(language="de"))
