@@ -36,7 +36,8 @@ from tests.server.rig import engine, settings
 from pathlib import Path
 mode, folder, port = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 opened = serving.open_engine if mode == "real" else lambda _: engine()
-chosen = settings(folder, port=port, admin_port=-1, snapshot_interval_s=2)
+captions = "tests.server.captions.voices:load" if mode == "captions" else ""
+chosen = settings(folder, port=port, admin_port=-1, snapshot_interval_s=2, captions=captions)
 sys.exit(serving.run(chosen, lambda port: print(port, flush=True), opened))
 """
 
@@ -140,8 +141,10 @@ class Caller:
             return
 
 
-async def killed(folder: Path, data: bytes, *, mode: str, callers: int, kills: int, pause: float, pace: float) -> None:
-    """Several callers, a server that is killed again and again, and what must hold afterwards."""
+async def killed(
+    folder: Path, data: bytes, *, mode: str, callers: int, kills: int, pause: float, pace: float
+) -> Caller:
+    """Several callers, a server that is killed again and again, and what must hold afterwards; the undisturbed one."""
     (folder / "x").mkdir()
     process = await anyio.to_thread.run_sync(Process, folder / "x", mode)
     alone = Caller(process.port, data)
@@ -164,9 +167,33 @@ async def killed(folder: Path, data: bytes, *, mode: str, callers: int, kills: i
         check([m for m in caller.heard if "seq" in m])
         assert final["sha256"]["audio"] == hashlib.sha256(data).hexdigest()
         assert final["rttm"].replace(caller.session, "X") == undisturbed["rttm"].replace(alone.session, "X")
+        assert said(caller) == said(alone)
     waits = [wait for caller in everybody for wait in caller.resumes]
     sys.stdout.write(f"{done} kills, {len(waits)} resumes, p95 {np.percentile(waits or [0], 95):.3f} s\n")
     assert done and waits
+    return alone
+
+
+def said(caller: Caller) -> list[tuple[str, int, str]]:
+    """Settled words: id, start and speaker; each was told once."""
+    final = [m for m in caller.heard if m["type"] == "words.labelled" and m["status"] == "final"]
+    words = [(word["id"], word["start_ms"], word["speaker"]) for message in final for word in message["words"]]
+    assert len({name for name, *_ in words}) == len(words)
+    return sorted(words)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_every_word_comes_once_whenever_the_server_is_killed(tmp_path: Path) -> None:
+    caller = await killed(tmp_path, talk(), mode="captions", callers=2, kills=12, pause=2.5, pace=0.1)
+    assert [(start, speaker) for _, start, speaker in said(caller)] == [
+        (500, "S1"),
+        (4500, "S2"),
+        (8500, "S1"),
+        (12500, "S2"),
+        (15500, "S1"),
+    ]
+    assert "word at" not in (tmp_path / "server.log").read_text()
 
 
 async def test_a_killed_server_loses_nothing(tmp_path: Path) -> None:
