@@ -219,9 +219,11 @@ test("after a reload the sound goes on where the server is", () => {
   const line = speaker({ store: null, saved: { session: "SES", resume: "r7" } });
   sockets[0].open();
   assert.deepEqual(sockets[0].texts, [{ type: "session.resume", session: "SES", token: "r7", last_seq: 0 }]);
-  sockets[0].tell(resumed(4000));
+  sockets[0].tell(resumed(4000, "r8"));
+  sockets[0].tell(started); // all that was told comes again
   say(line, 100);
   assert.deepEqual(sockets[0].frames, [[4000, 100, 0]]);
+  assert.deepEqual([line.resume, line.limits.max_rate], ["r8", 2]);
 });
 
 test("a viewer says who it is in its first message and goes on from the last number", () => {

@@ -84,8 +84,8 @@ const CHANGES = {
     kept.put(sessionStorage, "session", viewing === null ? JSON.stringify({ session: line.session, resume: line.resume, rate: line.rate }) : null);
     const back = state() === "away";
     if (line.ending) return enter("finishing", "Finishing…");
-    enter("live", back ? "Back. Nothing was lost" : liveText());
-    if (back) setTimeout(() => state() === "live" && say(liveText()), 5000);
+    enter("live", liveText());
+    if (back) notice(line.store?.lost ? "The connection is back." : "The connection is back. Nothing was lost.");
   },
   away: ({ error }) => {
     enter("away", error?.code === "draining" ? "The server restarts…" : "No connection, trying again…");
@@ -234,8 +234,9 @@ async function past() {
   try {
     const result = await (await fetchResult(viewing, "json", "final", token)).json();
     const { reducer } = line;
-    result.speakers.forEach(({ label, name }, at) => reducer.speakers.set(label, { name: name ?? `S${at + 1}`, into: null }));
-    result.turns.forEach(({ start, end, speaker }, at) => reducer.final.set(at, { turn: `t${at}`, speaker, start: 1000 * start, end: 1000 * end }));
+    const ids = new Map(result.speakers.map(({ label }, at) => [label, `S${at + 1}`]));
+    for (const { label, name } of result.speakers) reducer.speakers.set(ids.get(label), { name, into: null });
+    result.turns.forEach(({ start, end, speaker }, at) => reducer.final.set(at, { turn: `t${at}`, speaker: ids.get(speaker), start: 1000 * start, end: 1000 * end }));
     reducer.processedUntil = 1000 * result.duration;
     CHANGES.over();
   } catch {

@@ -116,12 +116,13 @@ export class Speaker extends Line {
   }
 
   take(m) {
-    if (m.type === "session.started" || m.type === "session.resumed") {
+    if (m.type === "session.started") this.limits = m.limits;
+    const again = m.type === "session.started" && this.attached; // told once more after a reload: its token is old
+    if ((m.type === "session.started" || m.type === "session.resumed") && !again) {
       this.session = m.session;
       this.resume = m.resume.token;
       this.position = m.next_sample ?? 0;
       this.store ??= this.on.storeFrom(this.position);
-      this.limits = m.limits ?? this.limits;
       const fastest = (this.limits?.max_rate ?? 2) * this.rate;
       this.bucket = new Bucket(0.9 * fastest, 5 * this.rate, Date.now() / 1000);
       this.told = false;
@@ -210,7 +211,7 @@ export class Viewer extends Line {
     return { type: "session.view", ...(this.token && { token: this.token }) };
   }
 
-  take() {
-    if (!this.attached) this.enter();
+  take({ type }) {
+    if (!this.attached && type !== "error") this.enter();
   }
 }
