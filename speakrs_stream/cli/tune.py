@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,8 @@ def tune(
 
     recordings = find(folder)
     plan = Plan(trials=trials, folds=folds, seed=seed, count_weight=count_weight / 100)
-    engine = shell.open_live(engine_choice(values))
+    choice = engine_choice(values)
+    engine = shell.open_live(replace(choice, embedding=choice.embedding or "exact"))
     kept = cache or default_cache()
     cases = heard(engine, recordings, kept, quiet=quiet)
     storage = kept / f"search-{search_key(engine, recordings, plan)}.log"

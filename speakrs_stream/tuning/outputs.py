@@ -72,7 +72,7 @@ def key_of(engine: Engine, audio: Path) -> str:
             content = hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
         raise OutputError(f"{audio} cannot be read: {error.strerror}") from error
-    return f"{engine.bundle.sha256} {engine.backend_name} {engine.config.step} {content}"
+    return f"{engine.bundle.sha256} {engine.backend_name} {engine.config.step} {engine.config.embedding} {content}"
 
 
 def inferred(
