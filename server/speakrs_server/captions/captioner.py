@@ -29,7 +29,7 @@ from speakrs_stream.errors import AudioError, ConfigError
 
 PIECE = SAMPLE_RATE // 2
 """Samples that are handed over at once."""
-AHEAD = 2 * SAMPLE_RATE
+AHEAD = SAMPLE_RATE
 """Samples that a recognizer may have waiting; the rest waits in the journal."""
 POLL = 0.1
 """Seconds between looks for new sound."""
@@ -48,6 +48,10 @@ MOST_WORDS, MOST_CHARACTERS = 500, 200
 class _Behind(Exception):
     """The recognizer is so far behind that its words would be no captions."""
 
+    def __init__(self, again: int) -> None:
+        """again: samples before the newest at which it may go on."""
+        self.again = again
+
 
 class Captioner:
     """One session's recognizer. Everything but reading runs in the event loop's thread."""
@@ -61,6 +65,7 @@ class Captioner:
         self._caption = hosted.caption
         self._interim = False
         self._slow = False
+        self._ended: float | None = None  # when no more sound came, in seconds
 
     # -- listening -------------------------------------------------------------------------------------------
 
@@ -71,8 +76,8 @@ class Captioner:
             try:
                 await self._listen()
                 break
-            except _Behind:
-                self._leave_out()
+            except _Behind as behind:
+                self._leave_out(behind.again)
             except (Gone, ConfigError, AudioError) as error:
                 tries, reached = (0, self._caption.until) if self._caption.until > reached else (tries, reached)
                 tries += 1
@@ -177,19 +182,26 @@ class Captioner:
         return self._hosted.received * SAMPLE_RATE // self._hosted.audio.sample_rate
 
     def _look(self, done: int) -> None:
-        """Say that it falls behind; _Behind where it is too far."""
+        """Say that it falls behind; _Behind where it is too far, or where the session's end waits too long for it."""
         self.lag = max(self._received() - done, 0)
+        now = self._hosted.outside.now()
+        if self._hosted.ending and self._ended is None:
+            self._ended = now
+        waited = (now - self._ended) * SAMPLE_RATE if self._ended is not None else 0.0
+        if waited > self._max_lag:
+            raise _Behind(0)
         if self.lag > self._max_lag:
-            raise _Behind
+            raise _Behind(AGAIN)
         if self.lag > SLOW and not self._slow and self._max_lag < float("inf"):
             self._slow = True
             self._warn("captions_lag", f"captions are {self.lag // SAMPLE_RATE} s behind: the recognizer is too slow")
         elif self.lag < CAUGHT_UP:
             self._slow = False
 
-    def _leave_out(self) -> None:
-        """Go on with what is new."""
-        before, until = self._caption.until, max(self._received() - AGAIN, self._caption.until)
+    def _leave_out(self, again: int) -> None:
+        """Go on with what is new. again: samples before the newest at which that begins."""
+        self._ended = None
+        before, until = self._caption.until, max(self._received() - again, self._caption.until)
         self._take_back()
         self._settle(until, None)
         start, end = (at * 1000 // SAMPLE_RATE for at in (before, until))

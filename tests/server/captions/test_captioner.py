@@ -126,6 +126,17 @@ async def test_a_slow_recognizer_leaves_sound_out_and_holds_nobody_up(tmp_path: 
     assert acks[-1]["durable"] == len(talk()) // 2
 
 
+async def test_the_end_waits_only_so_long(tmp_path: Path) -> None:
+    async with rig(tmp_path, captions=ENGINE, captions_model="slow4", captions_max_lag_s=3.0) as found:
+        async with found.connect() as socket:
+            client = Client(socket)
+            await client.start(max_delay_ms=2000)
+            await client.audio(talk()[: 2 * 44_000])
+            await client.say("session.end")
+            await client.until("session.final", patience=20)
+    assert [m["code"] for m in client.heard if m["type"] == "warning"][-1] == "captions_gap"
+
+
 async def test_a_file_waits_for_all_its_words(tmp_path: Path) -> None:
     async with rig(tmp_path, captions=ENGINE, captions_model="slow0.2", captions_max_lag_s=2.0) as found:
         client = await whole(found, mode="file")
