@@ -22,6 +22,8 @@ FLAGS = (
     *("--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"),
     *("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"),
 )
+PATIENCE_S = 45
+"""Seconds that a page gets to become what it should."""
 WATCH = """
 window.seen = { sound: [], violations: [] };
 addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) =>
@@ -112,7 +114,7 @@ class Watched:
 
     def __init__(self, context: Any) -> None:
         self.page = context.new_page()
-        self.page.set_default_timeout(45_000)
+        self.page.set_default_timeout(1000 * PATIENCE_S)
         self.page.add_init_script(WATCH)
         self.complaints: list[str] = []
         self.told: list[dict[str, Any]] = []
@@ -131,6 +133,13 @@ class Watched:
     def state(self, name: str) -> None:
         """Wait for a state of the page."""
         self.page.wait_for_selector(f"body[data-state={name}]", state="attached")
+
+    def until(self, expression: str) -> None:
+        """Wait until something is so; the browser's own waiting would need `eval`, which the page forbids."""
+        end = time.monotonic() + PATIENCE_S
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < end, expression
+            self.page.wait_for_timeout(50)
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         """Messages of a type."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -102,12 +101,12 @@ def test_from_the_microphone_to_the_result_through_a_kill(serve: Serve, recordin
         server.kill()
         main.state("away")
         assert "No connection" in page.inner_text("#state")
-        page.wait_for_function("/\\d+ s kept/.test(document.getElementById('delay').textContent)")
+        main.until("/\\d+ s kept/.test(document.getElementById('delay').textContent)")
         server.start()
         main.state("live")
         assert "Nothing was lost" in page.inner_text("#hint")
         viewer.state("live")
-        page.wait_for_function(f"document.getElementById('clock').textContent >= '0:{round(TALK_S) + 2}'")
+        main.until(f"document.getElementById('clock').textContent >= '0:{round(TALK_S) + 2}'")
         page.click("#stop")
         main.state("over")
         viewer.state("over")
@@ -166,7 +165,7 @@ def test_a_dropped_recording_with_a_token(serve: Serve, recording: Path, tmp_pat
         page.click("#tracks .merge >> nth=1")
         assert not main.barriers()
         page.click("#merge-ok")
-        page.wait_for_function("document.querySelectorAll('#tracks .person').length === 1")
+        main.until("document.querySelectorAll('#tracks .person').length === 1")
         page.click("#stop")
         main.state("over")
         viewer.state("over")
@@ -220,9 +219,6 @@ def test_words_states_and_reload(serve: Serve) -> None:
         talker.page.wait_for_selector("h2:has-text('still open')")
         talker.page.click("button:has-text('Go on')")
         talker.state("live")
-        until = time.monotonic() + 20
-        while not talker.of("session.resumed") and time.monotonic() < until:
-            talker.page.wait_for_timeout(50)
         talker.page.wait_for_timeout(500)
         talker.page.click("#stop")
         talker.state("over")

@@ -5,7 +5,7 @@ import { askMerge, askToken, fetchResult, offerDownloads, offerLink } from "./di
 import { Speaker, Viewer } from "./line.js";
 import { clock } from "./lines.js";
 import { $, Follower, dropping, kept, looks } from "./look.js";
-import { ENDS, IDLE, LISTENING, RELOADED, SOUND, TOKEN } from "./texts.js";
+import { AWAY, ENDS, IDLE, LISTENING, RELOADED, SOUND, TOKEN } from "./texts.js";
 import { People, Transcript, make } from "./view.js";
 import { Store } from "./wire.js";
 
@@ -88,7 +88,12 @@ const CHANGES = {
     if (back) notice(line.store?.lost ? "The connection is back." : "The connection is back. Nothing was lost.");
   },
   away: ({ error }) => {
-    enter("away", error?.code === "draining" ? "The server restarts…" : "No connection, trying again…");
+    const text = error?.code === "draining" ? "The server restarts…" : "No connection, trying again…";
+    if (state() === "away") say(text);
+    else {
+      enter("away", text);
+      if (microphone) notice(AWAY[1]);
+    }
     why();
   },
   over: () => {
@@ -333,6 +338,7 @@ function draw() {
     $("people-title").lastChild.textContent = minutes > 1 ? `last ${minutes} minutes` : "last minute";
     $("card").hidden = any && BUSY.includes(state());
     if (!any && state() === "live") card(LISTENING[viewing === null ? "speaking" : "viewing"]);
+    if (!any && state() === "away" && microphone) card(AWAY);
     follower.scroll();
   }
   facts(now);

@@ -53,6 +53,7 @@ export class Follower {
     listen("touchmove", () => true);
     listen("keydown", ({ key }) => ["ArrowUp", "PageUp", "Home"].includes(key));
     listen("pointerdown", ({ target, offsetX }) => target === this.box && offsetX > this.box.clientWidth);
+    new ResizeObserver(() => this.scroll()).observe(this.box);
     this.box.addEventListener("scrollend", () => !this.on && !this.held && this.left < 4 && this.set(true));
   }
 

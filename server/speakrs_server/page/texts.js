@@ -5,6 +5,8 @@ export const IDLE = ["Who is speaking?", [
   "The sound goes to this server only, and is deleted there once the result is made.",
 ]];
 
+export const AWAY = ["The server is away", "Go on speaking: ten minutes of sound are kept here, and sent once it is back."];
+
 export const LISTENING = {
   speaking: ["Listening…", "Labels come about a second after somebody speaks."],
   viewing: ["Nobody has spoken yet", "What is said appears here."],
