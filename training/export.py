@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from training.features import Fbank
 from training.graph import Graph
 from training.network import OFFSET, RECEPTIVE_FIELD, STRIDE, Conv2dBlock, Embedder, Residual1d, Residual2d
-from training.pyannet import HIDDEN, PyanNet, load_teacher
+from training.pyannet import FRAMES, HIDDEN, PyanNet, load_teacher
+from training.student import Student, load_student
 from training.teacher import session
 
 VERSION = "0.1.0"
@@ -116,7 +117,7 @@ def onnx_gates(tensor: Tensor) -> Tensor:
 
 
 def export_segmentation(net: PyanNet, path: Path, note: str) -> None:
-    """`input` [B, 1, samples] to `output` [B, frames, 7]."""
+    """`input` [B, 1, samples] to `output` [B, frames, 7]; a student only takes windows of 160000 samples."""
     graph = Graph("segmentation")
 
     def normed(x: str, norm: nn.InstanceNorm1d) -> str:
@@ -135,6 +136,10 @@ def export_segmentation(net: PyanNet, path: Path, note: str) -> None:
             assert isinstance(conv, nn.Conv1d) and conv.bias is not None
             bias = graph.weight(array(conv.bias), half=False)
             x = graph.node("Conv", x, graph.weight(array(conv.weight)), bias, kernel_shape=[5])
+    if isinstance(net, Student):
+        weight, bias = graph.weight(array(net.join.weight)), graph.weight(array(net.join.bias), half=False)
+        shape, pads = [net.rate], [0, net.rate * net.steps - FRAMES]
+        x = graph.node("Conv", x, weight, bias, kernel_shape=shape, strides=shape, pads=pads)
     x = graph.node("Transpose", x, perm=[2, 0, 1])
     state = net.lstm.state_dict()
     for layer in range(net.lstm.num_layers):
@@ -154,8 +159,12 @@ def export_segmentation(net: PyanNet, path: Path, note: str) -> None:
         x = graph.node("Add", x, graph.weight(array(linear.bias), half=False))
         if linear is not net.classifier:
             x = graph.node("LeakyRelu", x, alpha=0.01)
+    if isinstance(net, Student):
+        x = graph.node("Reshape", x, graph.integers(0, net.rate * net.steps, 7))
+        x = graph.node("Slice", x, graph.integers(0), graph.integers(FRAMES), graph.integers(1))
     graph.node("LogSoftmax", x, output="output", axis=-1)
-    graph.save(path, {"input": ["batch", 1, "samples"]}, {"output": ["batch", "frames", 7]}, note)
+    lengths: tuple[int | str, int | str] = (160_000, FRAMES) if isinstance(net, Student) else ("samples", "frames")
+    graph.save(path, {"input": ["batch", 1, lengths[0]]}, {"output": ["batch", lengths[1], 7]}, note)
 
 
 def check(folder: Path, model: Embedder, net: PyanNet) -> dict[str, float]:
@@ -241,7 +250,9 @@ def load_embedder(checkpoint: Path) -> Embedder:
 
 
 def load_segmentation(shared: Path, checkpoint: Path | None) -> PyanNet:
-    """A fine-tuned network, or the teacher as it is."""
+    """A fine-tuned network, a student of one, or the teacher as it is."""
+    if checkpoint is not None and "join.weight" in torch.load(checkpoint, weights_only=True):
+        return load_student(checkpoint)
     net = load_teacher(shared / "models" / "teachers" / "segmentation.onnx")
     if checkpoint is not None:
         net.load_state_dict(torch.load(checkpoint, weights_only=True))

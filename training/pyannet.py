@@ -87,3 +87,38 @@ def load_teacher(path: Path) -> PyanNet:
     state["classifier.bias"] = POWERSET @ weights["n.o.bias"]
     net.load_state_dict(state)
     return net
+
+
+def load_exported(path: Path) -> PyanNet:
+    """The weights of a PyanNet that `training.export` wrote, float16 storage included."""
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load(str(path)).graph
+    weights = {t.name: torch.from_numpy(np.array(numpy_helper.to_array(t))).float() for t in graph.initializer}
+    weights |= {n.output[0]: weights[n.input[0]] for n in graph.node if n.op_type == "Cast"}
+
+    def nodes(kind: str) -> list[onnx.NodeProto]:
+        return [n for n in graph.node if n.op_type == kind]
+
+    net = PyanNet()
+    state = net.state_dict()
+    norms = ["wave_norm", *(f"norms.{i}" for i in range(3))]
+    for name, node in zip(norms, nodes("InstanceNormalization"), strict=True):
+        state[f"{name}.weight"], state[f"{name}.bias"] = weights[node.input[1]], weights[node.input[2]]
+    filters, *convolutions = nodes("Conv")
+    state["filters.weight"] = weights[filters.input[1]]
+    for i, node in enumerate(convolutions):
+        state[f"convolutions.{i}.weight"], state[f"convolutions.{i}.bias"] = (weights[k] for k in node.input[1:])
+    for layer, node in enumerate(nodes("LSTM")):
+        w, r, b = (weights[node.input[k]] for k in (1, 2, 3))
+        for direction, suffix in enumerate(("", "_reverse")):
+            state[f"lstm.weight_ih_l{layer}{suffix}"] = reordered(w[direction])
+            state[f"lstm.weight_hh_l{layer}{suffix}"] = reordered(r[direction])
+            state[f"lstm.bias_ih_l{layer}{suffix}"] = reordered(b[direction][: 4 * HIDDEN])
+            state[f"lstm.bias_hh_l{layer}{suffix}"] = reordered(b[direction][4 * HIDDEN :])
+    names = ["linear.0", "linear.1", "classifier"]
+    for name, product, bias in zip(names, nodes("MatMul"), nodes("Add"), strict=True):
+        state[f"{name}.weight"], state[f"{name}.bias"] = weights[product.input[1]].T, weights[bias.input[1]]
+    net.load_state_dict(state)
+    return net.eval()

@@ -137,14 +137,14 @@ class Simulator:
             spectrum = rfft(dry, size) * np.float32(gain)
             response = room[seat] / np.sqrt(np.sum(room[seat] ** 2))
             mix += spectrum if dry_room else spectrum * rfft(response, size)
-        mix = mix + self._noise(size, 10 ** (-rng.uniform(8, 40) / 20))
-        samples = irfft(mix * self._channel(size), size)[:WINDOW].astype(np.float32)
+        mix = mix + self.noise(size, 10 ** (-rng.uniform(8, 40) / 20))
+        samples = irfft(mix * self.channel(size), size)[:WINDOW].astype(np.float32)
         samples += self._events() * 10 ** (-rng.uniform(5, 30) / 20)
         peak = float(np.abs(samples).max()) + 1e-9
         samples *= min(0.9 / peak, 10 ** (rng.uniform(-20, 15) / 20))
         return Conversation(samples.astype(np.float32), frame_labels(turns, names))
 
-    def _noise(self, size: int, level: float) -> NDArray[np.complex64]:
+    def noise(self, size: int, level: float) -> NDArray[np.complex64]:
         """Spectrum of coloured noise `level` times as strong as a voice of 0.05 RMS."""
         rng = self._rng
         bins = size // 2 + 1
@@ -154,7 +154,7 @@ class Simulator:
         rms = np.sqrt(np.sum(np.abs(noise) ** 2) * 2) / size
         return np.asarray(noise * (0.05 * level / rms), dtype=np.complex64)
 
-    def _channel(self, size: int) -> NDArray[np.float32]:
+    def channel(self, size: int) -> NDArray[np.float32]:
         """Amplitude response of the recording chain."""
         rng = self._rng
         hertz = np.fft.rfftfreq(size, 1 / RATE)

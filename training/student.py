@@ -1,0 +1,62 @@
+"""The segmentation that ships: PyanNet whose LSTM layers run at a fraction of its rate."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.pyannet import FRAMES, HIDDEN, POWERSET, PyanNet
+
+FEATURES = 60
+
+
+class Student(PyanNet):
+    """`input` [B, 1, 160000] to log-probabilities [B, 589, 7], the contract of PyanNet."""
+
+    def __init__(self, rate: int = 3, layers: int = 4) -> None:
+        super().__init__()
+        self.rate, self.steps = rate, -(-FRAMES // rate)
+        self.join = nn.Conv1d(FEATURES, FEATURES, rate, stride=rate)
+        self.lstm = nn.LSTM(FEATURES, HIDDEN, layers, batch_first=True, bidirectional=True)
+        self.classifier = nn.Linear(128, rate * len(POWERSET))
+
+    def decode(self, features: Tensor) -> Tensor:
+        """Log-probabilities [B, 589, 7] from the convolutions' features [B, 589, 60]; a step answers for its frames."""
+        x = functional.pad(features.transpose(1, 2), (0, self.rate * self.steps - FRAMES))
+        x, _ = self.lstm(self.join(x).transpose(1, 2))
+        for layer in self.linear:
+            x = functional.leaky_relu(layer(x), 0.01)
+        x = self.classifier(x).reshape(len(x), self.rate * self.steps, len(POWERSET))
+        return functional.log_softmax(x[:, :FRAMES], dim=-1)
+
+    def forward(self, samples: Tensor) -> Tensor:
+        return self.decode(self.encode(samples))
+
+
+def start_from(student: Student, pyannet: PyanNet) -> None:
+    """PyanNet's weights. A step is the mean of its frames; the gates go half-way to what so many old steps did."""
+    theirs = pyannet.state_dict()
+    state = {k: theirs.get(k, v).clone() for k, v in student.state_dict().items()}
+    shift = 0.5 * math.log(student.rate)
+    for name in state:
+        if name.startswith("lstm.bias_ih"):
+            state[name][:HIDDEN] += shift
+            state[name][HIDDEN : 2 * HIDDEN] -= shift
+    state["join.weight"] = (torch.eye(FEATURES)[..., None] / student.rate).repeat(1, 1, student.rate)
+    state["join.bias"].zero_()
+    state["classifier.weight"] = theirs["classifier.weight"].repeat(student.rate, 1)
+    state["classifier.bias"] = theirs["classifier.bias"].repeat(student.rate)
+    student.load_state_dict(state)
+
+
+def load_student(path: Path) -> Student:
+    """A trained student; its shape is read off its weights."""
+    state = torch.load(path, weights_only=True)
+    recurrent = [name for name in state if name.startswith("lstm.weight_hh") and not name.endswith("reverse")]
+    student = Student(len(state["classifier.bias"]) // len(POWERSET), len(recurrent))
+    student.load_state_dict(state)
+    return student.eval()
