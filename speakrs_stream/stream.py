@@ -139,6 +139,7 @@ class Stream:
     def finish(self) -> Diarization:
         """End the stream: the same turns that `diarize` finds in the same audio. `final_events` holds the last events.
 
+        Where the user said something of speakers (`same`, `different`, `reject`), that holds in the result too.
         `comparison` then says which live speaker is which of the result, and where the two differ. A stream that was
         saved after its end and restored may be finished once more, for the same result.
 

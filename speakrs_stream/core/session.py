@@ -6,6 +6,7 @@ inferred now, `resolve` takes answers in any order and may raise new questions.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,10 @@ class Outcome:
     """Length of the audio."""
     clustering: Clustering
     """How it was found."""
+
+
+Correction = Callable[[Clustering], Clustering]
+"""A change of the clustering before turns are made of it."""
 
 
 def window_count(samples: int, step: int) -> int:
@@ -258,13 +263,13 @@ class Session:
 
     # -- the result ------------------------------------------------------------------------------------------
 
-    def outcome(self, bounds: SpeakerBounds | None = None) -> Outcome:
+    def outcome(self, bounds: SpeakerBounds | None = None, correct: Correction | None = None) -> Outcome:
         """Cluster everything heard and say who spoke when; needs `finish` and every answer."""
         if not self._finished or self.busy:
             raise SessionError("the result needs finish() and an answer to every job")
         if self.config.embedding == "refined" and not self.model.layout.shared and self._refinement is None:
             raise SessionError("the result needs refine() and an answer to every job")
-        return outcome(self.history, self.count, self.model.plda, self.config, self.samples, bounds)
+        return outcome(self.history, self.count, self.model.plda, self.config, self.samples, bounds, correct)
 
 
 def outcome(
@@ -274,10 +279,16 @@ def outcome(
     config: PipelineConfig,
     samples: int,
     bounds: SpeakerBounds | None = None,
+    correct: Correction | None = None,
 ) -> Outcome:
-    """Everything after the networks: clustering, reconstruction, turns."""
+    """Everything after the networks: clustering, reconstruction, turns.
+
+    correct: has the last word on the clustering
+    """
     bounds = bounds or SpeakerBounds()
     clustering = cluster(history, plda, config.clustering, bounds)
+    if correct is not None:
+        clustering = correct(clustering)
     matrix, exclusive = frame_matrices(history, count, clustering, config, bounds)
     turns = reconstruction.turns(matrix, config, samples)
     single = reconstruction.turns(exclusive, config, samples)

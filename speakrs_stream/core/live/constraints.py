@@ -17,7 +17,14 @@ class Constraints:
     def __init__(self) -> None:
         self.apart: set[frozenset[int]] = set()
         """Pairs of numbers that are two people."""
+        self.joined: list[tuple[int, int]] = []
+        """Numbers that are one person: given up, and for whom."""
         self._not: dict[int, set[int]] = {}  # item key -> numbers it was rejected as
+        self._instead: dict[int, int] = {}  # item key -> the number it was given instead
+
+    def __bool__(self) -> bool:
+        """Whether anything was said."""
+        return bool(self.apart or self.joined or self._not)
 
     def different(self, first: int, second: int) -> None:
         """Two numbers are two people."""
@@ -27,10 +34,15 @@ class Constraints:
         """Whether two numbers are known to be two people."""
         return frozenset((first, second)) in self.apart
 
-    def reject(self, keys: Iterable[int], number: int) -> None:
-        """The items `keys` are not `number`, however they sound."""
+    def reject(self, keys: Iterable[int], number: int, instead: int) -> None:
+        """The items `keys` are not `number`, however they sound; they were given the number `instead`."""
         for key in keys:
             self._not.setdefault(key, set()).add(number)
+            self._instead[key] = instead
+
+    def rejections(self) -> list[tuple[int, int, int]]:
+        """Item key, a number it is not, and the number that was last given instead; by key."""
+        return [(key, number, self._instead[key]) for key in sorted(self._not) for number in sorted(self._not[key])]
 
     def rejected(self, key: int) -> set[int]:
         """Numbers that an item is not."""
@@ -49,13 +61,16 @@ class Constraints:
         """Plain values for a snapshot."""
         return {
             "apart": sorted(sorted(pair) for pair in self.apart),
-            "not": [[key, sorted(numbers)] for key, numbers in self._not.items()],
+            "joined": [list(pair) for pair in self.joined],
+            "not": [[key, sorted(numbers), self._instead[key]] for key, numbers in self._not.items()],
         }
 
     def restore(self, plain: dict[str, Any]) -> None:
         """Take over what `state` saved."""
         self.apart = {frozenset(pair) for pair in plain["apart"]}
-        self._not = {key: set(numbers) for key, numbers in plain["not"]}
+        self.joined = [(number, into) for number, into in plain["joined"]]
+        self._not = {key: set(numbers) for key, numbers, _ in plain["not"]}
+        self._instead = {key: instead for key, _, instead in plain["not"]}
 
 
 def separate(labels: I64, items: Items, apart: set[frozenset[int]]) -> I64:

@@ -331,6 +331,8 @@ class Identity:
         """Give `number` up in favour of `into`, which takes over its name if it has none."""
         events: list[SpeakerEvent] = [SpeakerMerged(number, into)]
         self.people.merge(number, into, told=told)
+        if told:
+            self.told.joined.append((number, into))
         self.memory.rename(number, into)
         self.told.merged(number, into)
         name = self.people[number].name
@@ -374,7 +376,7 @@ class Identity:
         person = self.people.create(processed, share @ part.raw, share @ part.features)
         self.memory.relabel(np.where(wrong, person.number, items.speaker))
         self.people.learn(self.memory.items())
-        self.told.reject(heard, number)
+        self.told.reject(heard, number, person.number)
         self.told.different(number, person.number)
         self._due = True
         return [SpeakerCreated(person.number, processed), *self._recognise([person.number])]

@@ -47,6 +47,9 @@ class People:
     def __contains__(self, number: int) -> bool:
         return number in self._all
 
+    def __len__(self) -> int:
+        return len(self._all)
+
     def create(self, born: int, raw: F64, features: F64) -> Person:
         """A new number."""
         person = Person(len(self._all) + 1, born, np.asarray(raw, np.float64), features, 0.0)

@@ -12,15 +12,17 @@ import numpy as np
 
 from speakrs_stream.core.aggregation import SpeakerCount
 from speakrs_stream.core.arrays import F32, U8, Array, Tape, below
+from speakrs_stream.core.clustering.offline import Clustering
 from speakrs_stream.core.config import PipelineConfig, SpeakerBounds
 from speakrs_stream.core.events import Event, Watermark
 from speakrs_stream.core.grid import WINDOW, frame_to_sample, nearest_frame, sample_to_frame
 from speakrs_stream.core.history import WindowResult
 from speakrs_stream.core.jobs import Job
+from speakrs_stream.core.live.conclusion import as_told
 from speakrs_stream.core.live.config import LiveConfig
 from speakrs_stream.core.live.identity import Heard, Identity
 from speakrs_stream.core.live.looks import Flush, Look
-from speakrs_stream.core.live.timeline import Placed, Shown, show, window_frames
+from speakrs_stream.core.live.timeline import Placed, Shown, show, smoothed, window_frames
 from speakrs_stream.core.live.turns import TurnTracker
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS
 from speakrs_stream.core.reducer import Reducer, StreamState
@@ -265,12 +267,15 @@ class LiveSession:
         """Move the watermark and say what changed."""
         processed = self._processed()
         frozen = max(self._turns.frozen, min(self._shown.end, sample_to_frame(processed - self.live.max_delay)))
-        events += self._turns.push(self._shown, frozen, processed)
+        events += self._turns.push(self._smoothed(), frozen, processed)
         return self._mark(processed, events)
 
     def _end(self, at: int, events: list[Event]) -> list[Event]:
         """Everything shown is final, up to sample `at`."""
-        return self._mark(at, [*events, *self._turns.push(self._shown, self._shown.end, at, ends=True)])
+        return self._mark(at, [*events, *self._turns.push(self._smoothed(), self._shown.end, at, ends=True)])
+
+    def _smoothed(self) -> Shown:
+        return smoothed(self._shown, self._turns.carried, self.config.min_on, self.config.min_off)
 
     def _mark(self, processed: int, events: list[Event]) -> list[Event]:
         until = self._turns.until
@@ -291,8 +296,15 @@ class LiveSession:
     # -- the result ------------------------------------------------------------------------------------------
 
     def outcome(self, bounds: SpeakerBounds | None = None) -> Outcome:
-        """The offline result over everything heard; needs `finish` and every answer."""
-        return self.main.outcome(bounds)
+        """The offline result over everything heard; needs `finish` and every answer.
+
+        What the user said of speakers (same, different, not this one) holds in it too.
+        """
+        return self.main.outcome(bounds, self._as_told)
+
+    def _as_told(self, clustering: Clustering) -> Clustering:
+        who, turns = self.identity, self._reducer.state.turns.values()
+        return as_told(clustering, self.main.history, self.config.step, who.people, who.told, turns)
 
     # -- state -----------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +12,7 @@ from speakrs_stream.core.arrays import F32, I64, U8, Array
 from speakrs_stream.core.embedding.pooling import clean_frames
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, nearest_frame
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS
-from speakrs_stream.core.reconstruction import top_speakers
+from speakrs_stream.core.reconstruction import clean_runs, runs, top_speakers
 
 
 @dataclass(slots=True, eq=False)
@@ -101,6 +102,26 @@ def show(windows: list[Placed], counts: U8, start: int, before: Shown) -> Shown:
                 row += (shown > 0) & (row > 0)
     matrix = top_speakers(totals.T.astype(np.int32), counts, allow_silent=False)
     return Shown(start, matrix, np.array(numbers, np.int64))
+
+
+def smoothed(shown: Shown, carried: Collection[int], min_on: int, min_off: int) -> Shown:
+    """The same without stretches of less than `min_on` frames, and with pauses of less than `min_off` filled.
+
+    carried: speakers of whom a turn reaches up to the first frame, which then goes on whatever its length
+    """
+    if not (min_on or min_off):
+        return shown
+    matrix = np.zeros_like(shown.matrix)
+    for column, number in enumerate(shown.numbers.tolist()):
+        found = runs(shown.matrix[:, column])
+        before = max(min_on, 1)  # what is carried stands as a stretch before the first frame that is long enough
+        if number in carried:
+            reaches = len(found) > 0 and found[0, 0] == 0
+            first = [[-before, int(found[0, 1]) if reaches else 0]]
+            found = np.concatenate([first, found[1:] if reaches else found])
+        for low, high in clean_runs(found, min_on, min_off):
+            matrix[max(low, 0) : high, column] = 1
+    return Shown(shown.start, matrix, shown.numbers)
 
 
 def _heard(placed: Placed) -> dict[int, F32]:

@@ -60,6 +60,11 @@ class TurnTracker:
             return self._cut[1]
         return frame_to_sample(self.frozen) if self.frozen else 0
 
+    @property
+    def carried(self) -> set[int]:
+        """Speakers of turns that began behind the watermark and are not final."""
+        return {turn.at.speaker for turn in self._open if turn.at.start < self.frozen}
+
     def push(self, shown: Shown, frozen: int, limit: int, *, ends: bool = False) -> list[TurnEvent]:
         """Compare with what was shown before, then let frames before `frozen` be final.
 

@@ -20,7 +20,8 @@ def test_what_was_said_of_a_number_holds_for_whom_it_merges_into() -> None:
     told = Constraints()
     told.different(1, 2)
     told.different(4, 2)
-    told.reject([7, 8], 2)
+    assert not Constraints() and told
+    told.reject([7, 8], 2, 9)
     told.merged(2, 3)
     assert told.are_apart(1, 3) and told.are_apart(3, 1) and told.are_apart(3, 4)
     assert not told.are_apart(1, 2) and not told.are_apart(1, 4)
@@ -32,10 +33,12 @@ def test_what_was_said_of_a_number_holds_for_whom_it_merges_into() -> None:
 def test_constraints_survive_json() -> None:
     told = Constraints()
     told.different(3, 1)
-    told.reject([30, 31], 3)
-    told.reject([31], 1)
+    told.reject([30, 31], 3, 5)
+    told.reject([31], 1, 6)
+    told.joined.append((6, 5))
     again = Constraints()
     again.restore(json.loads(json.dumps(told.state())))
+    assert again.joined == [(6, 5)] and again.rejections() == told.rejections() == [(30, 3, 5), (31, 1, 6), (31, 3, 6)]
     assert again.apart == told.apart and [again.rejected(key) for key in (30, 31, 32)] == [{3}, {1, 3}, set()]
 
 

@@ -301,7 +301,7 @@ def test_what_was_rejected_is_nobody_rather_than_that_number() -> None:
     created = [SpeakerCreated(2, room.processed)]
     assert room.identity.reject(1, room.processed, {LOCAL_SPEAKERS * 50 + 1: row[1]}) == created
     assert room.identity.assign([heard]).tolist() == [[UNASSIGNED, 2, UNASSIGNED]]
-    room.identity.told.reject([LOCAL_SPEAKERS * 50 + 1], 2)
+    room.identity.told.reject([LOCAL_SPEAKERS * 50 + 1], 2, 3)
     assert room.identity.assign([heard]).tolist() == [[UNASSIGNED] * 3]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -375,8 +376,13 @@ def test_whatever_the_user_says_the_promises_hold(seed: int) -> None:
         assert picture(after, before.watermark, last) == picture(before, before.watermark, last)
         before = after
     assert before.watermark == session.samples and all(turn.final for turn in before.turns.values())
+    outcome = session.outcome(session.identity.bounds)
+    plain = session.main.outcome(session.identity.bounds)
+    assert session.identity.told or outcome.turns == plain.turns
+    assert {turn.span.end <= session.samples for turn in outcome.turns} <= {True}
     again, restored = commanded(seed, restores=True)
     assert flat(again) == events and restored.state == last
+    assert restored.outcome(restored.identity.bounds).turns == outcome.turns
 
 
 def conversation(text: str, seconds: float, voices: int = 3, **live: int) -> tuple[Case, LiveSession]:
@@ -487,6 +493,63 @@ def test_a_turn_of_which_too_little_is_known_cannot_be_rejected() -> None:
         session.reject(1)
     hear(session, drawn, 10)
     assert session.reject(1)[0] == SpeakerCreated(2, session.processed)
+
+
+def final(session: LiveSession, drawn: Case) -> list[tuple[int, int]]:
+    """Second in which each turn of the final result begins, and its speaker."""
+    session.finish()
+    settle(session, drawn.script)
+    return [(round(turn.span.start / SAMPLE_RATE), turn.speaker) for turn in session.outcome().turns]
+
+
+def test_the_final_result_does_as_it_was_told() -> None:
+    text = "A 0.1-9, B 9.5-20, A 21-30, B 31-40"
+    drawn, session = conversation(text, 40)
+    hear(session, drawn, 40)
+    assert final(session, drawn) == [(0, 0), (10, 1), (21, 0), (31, 1)]
+    drawn, session = conversation(text, 40)
+    hear(session, drawn, 40)
+    session.same(2, 1)
+    restored = drawn.restored(session)
+    assert final(session, drawn) == final(restored, drawn) == [(0, 0), (10, 0), (21, 0), (31, 0)]
+
+
+def test_a_rejected_turn_is_somebody_else_in_the_final_result_too() -> None:
+    drawn, session = under_one_number()
+    drawn.script.points[1] = beside(drawn.script.points[0], drawn.script.points[1], 0.97)
+    hear(session, drawn, 58)
+    early = next(turn for turn in session.state.turns.values() if round(turn.span.start / SAMPLE_RATE) == 23)
+    session.reject(early.turn)
+    hear(session, drawn, 32)
+    restored = drawn.restored(session)
+    found = dict(final(session, drawn))
+    assert {turn.speaker for turn in session.main.outcome().turns} == {0}, "by their voices they are one person"
+    assert found[23] != found[0] == found[10] == found[60] and found == dict(final(restored, drawn))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_turns_too_short_and_pauses_too_short_are_not_shown(seed: int) -> None:
+    drawn = case(seed)
+    generator = np.random.default_rng((seed, 9))
+    drawn.config = replace(drawn.config, min_on=int(generator.integers(0, 40)), min_off=int(generator.integers(0, 60)))
+    positions = flush_positions(seed, drawn.script.samples)[:2]
+    wanted = flushed(drawn, positions)
+    holds_behind_the_watermark(wanted)
+    ends_once(flat(wanted.groups))
+    player = Player(drawn, seed, 0.02, positions)
+    player.play()
+    same_end(player, wanted)
+
+
+def test_one_voice_is_shown_as_it_is_in_the_end_pauses_filled_and_scraps_dropped() -> None:
+    text = "A 0.5-3, A 3.2-5, A 7-7.1, A 9-9.3, A 9.5-9.6, A 14-26, A 26.1-33, A 33.9-34"
+    for min_on, min_off in ((0, 0), (10, 0), (0, 20), (10, 20), (30, 60)):
+        script = Script(talks(text), 40 * SAMPLE_RATE, apart(1), edge=0.0)
+        drawn = Case(script, PipelineConfig(min_on=min_on, min_off=min_off), LiveConfig(), "multimask", 0)
+        session = drawn.open()
+        play(session, script)
+        live = sorted(turn.span for turn in session.state.turns.values())
+        assert live == [turn.span for turn in session.outcome().turns]
 
 
 # -- questions and answers -----------------------------------------------------------------------------------------

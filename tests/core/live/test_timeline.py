@@ -9,7 +9,7 @@ from speakrs_stream.core.aggregation import UNASSIGNED
 from speakrs_stream.core.arrays import U8
 from speakrs_stream.core.embedding.pooling import clean_frames
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, WINDOW
-from speakrs_stream.core.live.timeline import Placed, Shown, show, window_frames
+from speakrs_stream.core.live.timeline import Placed, Shown, show, smoothed, window_frames
 
 LENGTH = 60
 
@@ -106,3 +106,29 @@ def test_whoever_is_shown_last_may_go_on() -> None:
     assert (longer.start, longer.end) == (7, 12)
     assert longer.matrix.tolist() == [[1, 0], *[[0, 1]] * 4]
     assert shown.lasting(8) is shown and Shown.nothing(4).lasting(9).end == 4
+
+
+def column(text: str) -> Shown:
+    return Shown(5, np.array([[int(one)] for one in text], np.uint8), np.array([3]))
+
+
+@pytest.mark.parametrize(
+    ("before", "carried", "min_on", "min_off", "after"),
+    [
+        ("0110111", [], 0, 0, "0110111"),
+        ("0110111", [], 3, 0, "0000111"),
+        ("0110111", [], 0, 2, "0111111"),
+        ("0110111", [], 3, 2, "0000111"),  # what is too short is dropped first, as in the end
+        ("1100110", [], 3, 3, "0000000"),
+        ("1100110", [3], 3, 0, "1100000"),
+        ("0011100", [3], 3, 3, "1111100"),
+        ("0001100", [3], 2, 3, "0001100"),
+        ("0000000", [3], 2, 3, "0000000"),
+        ("1010000", [4], 2, 2, "0000000"),
+    ],
+)
+def test_stretches_and_pauses_that_are_too_short(
+    before: str, carried: list[int], min_on: int, min_off: int, after: str
+) -> None:
+    found = smoothed(column(before), carried, min_on, min_off)
+    assert "".join(str(one) for one in found.matrix[:, 0]) == after and found.start == 5
