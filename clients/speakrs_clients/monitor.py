@@ -14,7 +14,7 @@ from speakrs_clients.screen import LevelView, Phase, View, screen
 from speakrs_clients.style import Look
 from speakrs_clients.tty import FullScreen, Keyboard
 from speakrs_clients.worker import LiveStream, Worker
-from speakrs_stream.audio.microphone import SoundSource
+from speakrs_stream.audio.capture import SoundSource
 from speakrs_stream.core.events import Event
 from speakrs_stream.core.grid import SAMPLE_RATE
 from speakrs_stream.core.reducer import StreamState

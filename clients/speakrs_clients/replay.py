@@ -10,8 +10,8 @@ from threading import Event, Thread
 import numpy as np
 from numpy.typing import NDArray
 
+from speakrs_stream.audio.capture import CAPACITY, Block, Level, LevelMeter, Ring
 from speakrs_stream.audio.files import open_audio
-from speakrs_stream.audio.microphone import CAPACITY, Block, Level, LevelMeter, Ring
 from speakrs_stream.core.grid import SAMPLE_RATE
 from speakrs_stream.errors import ConfigError, DeviceLost
 

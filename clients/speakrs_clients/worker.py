@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from speakrs_clients.meters import Pace, Paces
 from speakrs_clients.terminal import Airtime, airtime
-from speakrs_stream.audio.microphone import Block, SoundSource
+from speakrs_stream.audio.capture import Block, SoundSource
 from speakrs_stream.audio.pcm import to_mono
 from speakrs_stream.core.events import Event
 from speakrs_stream.core.grid import SAMPLE_RATE

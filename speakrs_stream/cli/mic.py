@@ -51,7 +51,7 @@ from speakrs_stream.errors import OutputError, SpeakrsError
 
 if TYPE_CHECKING:
     from speakrs_clients.worker import LiveStream, Worker
-    from speakrs_stream.audio.microphone import SoundSource
+    from speakrs_stream.audio.capture import SoundSource
     from speakrs_stream.cli.event_printer import EventPrinter
     from speakrs_stream.core.events import Event
     from speakrs_stream.core.reducer import StreamState

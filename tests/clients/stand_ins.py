@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from speakrs_stream.audio.microphone import Block, Level
+from speakrs_stream.audio.capture import Block, Level
 from speakrs_stream.core.arrays import F32, Array
 from speakrs_stream.core.grid import SAMPLE_RATE
 from speakrs_stream.engine import Engine, pipeline_config, speaker_model

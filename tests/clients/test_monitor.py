@@ -24,7 +24,7 @@ from speakrs_clients.monitor import Feed, Labels, Monitor, listen
 from speakrs_clients.style import Look
 from speakrs_clients.tty import LEAVE
 from speakrs_clients.worker import Status, Worker
-from speakrs_stream.audio.microphone import Level
+from speakrs_stream.audio.capture import Level
 from speakrs_stream.core.events import Event
 from speakrs_stream.core.reducer import StreamState
 from speakrs_stream.diarization import Diarization
