@@ -76,6 +76,11 @@ def goals(figures: Mapping[str, Any], peers: Mapping[str, Mapping[str, Any]] | N
     times = [took["p95"] for took in figures["recluster_ms_at"].values()]
     if len(times) > 1:
         result.append(_most("re-clustering p95, longest ÷ at 10 min", 2.0, max(times[1:]) / times[0], "×"))
+    host = list(figures["host_ms_at"].items())
+    result += [_most(f"host time for a second of sound at {_time(mark)}", 1.5, spent, "ms") for mark, spent in host[:1]]
+    if len(host) > 1:
+        grows = max(spent for _, spent in host[1:]) / host[0][1]
+        result.append(_most("host time for a second, longest ÷ at 6 min", 1.25, grows, "×"))
     grown = figures["snapshot_bytes_at"].get("3600", figures["snapshot_bytes_per_hour"])
     result.append(_most("state per stream-hour", 15.0, None if grown is None else grown / 1e6, "MB"))
     return result

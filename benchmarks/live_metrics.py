@@ -23,7 +23,9 @@ changes number is wrong. Definitions:
 * **Spurious seconds**: time that was ever shown under a number that nothing has in the end.
 * **Count error**: |speakers shown - speakers heard so far|, mean over each minute.
 * **Newcomer delay**: from the moment a reference speaker has spoken for 2 s until its number stands on 0.5 s of it.
-* **Re-cluster time**: wall time of a window's identity step when it clusters everything again, on this machine.
+* **Re-cluster time**: computing time of a window's identity step when it clusters everything again, on this machine.
+* **Host time**: computing time of the session for a second of sound, minute by minute: everything but the networks and
+  re-clusterings; median of the minutes 2 to 6, and of the five before each mark.
 * **State**: bytes of a snapshot; its growth per hour is taken between minute 10 and the end of recordings of 15 minutes
   or more.
 * **Push time**: wall time of each piece of audio (a step where steps divide the window), networks included.
@@ -127,7 +129,9 @@ class Tally:
     same: bool | None = None
     """Whether the result of `finish()` has the turns of the recording as a whole; None where nobody looked."""
     reclusters: list[tuple[int, float]] = field(default_factory=list)
-    """Samples heard at a re-clustering, and seconds it took."""
+    """Samples heard at a re-clustering, and seconds of computing it took."""
+    host: list[tuple[int, float]] = field(default_factory=list)
+    """Samples heard after each minute, and seconds the session computed in it."""
     snapshots: list[tuple[int, int]] = field(default_factory=list)
     """Samples heard, and bytes of a snapshot then."""
     pushes: list[float] = field(default_factory=list)

@@ -72,6 +72,8 @@ def _lines(figures: Figures) -> Iterable[tuple[str, str]]:
     yield "re-clustering p50 / p95 / max, ms", _spread(figures["recluster_ms"])
     for mark, took in figures["recluster_ms_at"].items():
         yield f"re-clustering at {float(mark) / 60:g} min", _spread(took)
+    for mark, spent in figures["host_ms_at"].items():
+        yield f"host time for a second of sound at {float(mark) / 60:g} min, ms", f"{spent:.2f}"
     for mark, size in figures["snapshot_bytes_at"].items():
         yield f"snapshot at {float(mark) / 60:g} min, MB", f"{size / 1e6:.2f}"
     if figures["snapshot_bytes_per_hour"] is not None:

@@ -30,6 +30,9 @@ from speakrs_stream.scoring import Labelled
 _BITS = np.array([1, 2, 4])
 _CLASS = np.zeros(8, np.int64)
 _CLASS[mapping().astype(np.int64) @ _BITS] = np.arange(7)
+MINUTE = 60 * SAMPLE_RATE
+"""Samples for which the session's own time is taken at once."""
+
 _LOGITS = np.where(np.eye(7, dtype=bool), 0.0, -9.0).astype(np.float32)
 
 
@@ -79,19 +82,19 @@ class SimulatedLooks:
 
 
 class ClockedIdentity(Identity):
-    """The identity under test, which notes how long windows with a re-clustering take."""
+    """The identity under test, which notes how long windows with a re-clustering compute."""
 
     def __init__(self, live: LiveConfig, clustering: ClusteringConfig, plda: Plda) -> None:
         super().__init__(live, clustering, plda)
         self.reclusters: list[tuple[int, float]] = []
-        """Samples heard, and seconds it took."""
+        """Samples heard, and seconds of computing it took (of this thread: others' work does not count)."""
 
     def push(self, heard: Heard) -> tuple[I64, list[SpeakerEvent], bool]:
         """See `Identity.push`."""
-        before, begin = self.reclusterings, time.perf_counter()
+        before, begin = self.reclusterings, time.thread_time()
         found = super().push(heard)
         if self.reclusterings > before:
-            self.reclusters.append((heard.processed, time.perf_counter() - begin))
+            self.reclusters.append((heard.processed, time.thread_time() - begin))
         return found
 
 
@@ -108,7 +111,9 @@ class Played:
     same: bool | None = None
     """Whether the result equals that of the recording as a whole; None where that was not asked."""
     reclusters: list[tuple[int, float]] = field(default_factory=list)
-    """Samples heard at a re-clustering, and seconds it took."""
+    """Samples heard at a re-clustering, and seconds of computing it took."""
+    host: list[tuple[int, float]] = field(default_factory=list)
+    """Samples heard after each minute, and seconds the session computed in it: neither networks nor re-clusterings."""
     snapshots: list[tuple[int, int]] = field(default_factory=list)
     """Samples heard, and bytes of a snapshot then."""
     pushes: list[float] = field(default_factory=list)
@@ -118,7 +123,7 @@ class Played:
         """Everything measured, against the reference."""
         result = tally(self.arrivals, reference, self.samples, offline=self.offline)
         result.same, result.reclusters, result.snapshots = self.same, self.reclusters, self.snapshots
-        result.pushes = self.pushes
+        result.pushes, result.host = self.pushes, self.host
         return result
 
 
@@ -148,16 +153,27 @@ def play(
     waiting = sorted(round(mark * SAMPLE_RATE) for mark in marks)
     piece = piece_of(config.step)
     silence = np.zeros(piece, np.float32)
+    answers = _Answers(looks, config.step)
+    reclusters = who.reclusters if isinstance(who, ClockedIdentity) else []
     while session.samples < looks.samples:
-        session.push(silence[: min(piece, looks.samples - session.samples)])
-        played.arrivals += [(session.samples, event) for event in _answered(session, looks)]
-        while waiting and session.samples >= waiting[0]:
-            del waiting[0]
-            played.snapshots.append((session.samples, len(session.snapshot("benchmark"))))
+        until = min(session.samples // MINUTE * MINUTE + MINUTE, looks.samples)
+        answers.prepare(session.samples, until)
+        begin, known, weighing = time.thread_time(), len(reclusters), 0.0
+        while session.samples < until:
+            session.push(silence[: min(piece, looks.samples - session.samples)])
+            played.arrivals += [(session.samples, event) for event in _answered(session, answers)]
+            while waiting and session.samples >= waiting[0]:
+                del waiting[0]
+                now = time.thread_time()
+                played.snapshots.append((session.samples, len(session.snapshot("benchmark"))))
+                weighing += time.thread_time() - now
+        spent = time.thread_time() - begin - weighing - sum(took for _, took in reclusters[known:])
+        if session.samples % MINUTE == 0:
+            played.host.append((session.samples, spent))
     played.arrivals += [(session.samples, event) for event in session.finish()]
-    played.arrivals += [(session.samples, event) for event in _answered(session, looks)]
+    played.arrivals += [(session.samples, event) for event in _answered(session, answers)]
     played.snapshots.append((session.samples, len(session.snapshot("benchmark"))))
-    played.reclusters = who.reclusters if isinstance(who, ClockedIdentity) else []
+    played.reclusters = reclusters
     turns = session.outcome().turns
     played.offline = labelled(turns)
     if check:
@@ -188,13 +204,39 @@ def logits(activations: U8) -> F32:
     return np.asarray(_LOGITS[_CLASS[activations.astype(np.int64) @ _BITS]])
 
 
-def _answered(session: LiveSession, looks: Looks) -> Iterator[Event]:
+def _answered(session: LiveSession, answers: _Answers) -> Iterator[Event]:
     while jobs := session.jobs():
         for job in jobs:
-            yield from session.resolve(job.id, _answer(job, looks))
+            yield from session.resolve(job.id, answers.of(job))
 
 
-def _answer(job: Job, looks: Looks) -> Array:
-    source, index, _ = job.about
-    look = looks.window(index) if source == MAIN else looks.preview(source)
-    return logits(look.activations) if job.model == "segmentation" else look.embeddings
+class _Answers:
+    """What the networks will say, made beforehand where it can be, so that it takes no time when it is asked."""
+
+    def __init__(self, looks: Looks, step: int) -> None:
+        self._looks = looks
+        self._step = step
+        self._ready: dict[tuple[int, int], tuple[F32, F32]] = {}
+
+    def prepare(self, start: int, end: int) -> None:
+        """Make the answers about windows and previews that end in samples start..end."""
+        self._ready = {key: said for key, said in self._ready.items() if key[0] != MAIN}
+        first = max(0, (start - WINDOW) // self._step + 1)
+        for index in range(first, max(first, (end - WINDOW) // self._step + 1)):
+            self._said(MAIN, index)
+        if start < WINDOW:
+            for steps in range(1, (min(end, WINDOW - 1)) // self._step + 1):
+                self._said(steps, 0)
+
+    def of(self, job: Job) -> Array:
+        """The answer to a job."""
+        source, index, _ = job.about
+        scores, embeddings = self._said(source, index)
+        return scores if job.model == "segmentation" else embeddings
+
+    def _said(self, source: int, index: int) -> tuple[F32, F32]:
+        key = (source, index)
+        if key not in self._ready:
+            look = self._looks.window(index) if source == MAIN else self._looks.preview(source)
+            self._ready[key] = logits(look.activations), look.embeddings
+        return self._ready[key]

@@ -56,6 +56,7 @@ def summarize(tallies: Sequence[Tally]) -> dict[str, Any]:
         "push_ms": _milliseconds([took for one in tallies for took in one.pushes]),
         "recluster_ms": _milliseconds([took for one in tallies for _, took in one.reclusters]),
         "recluster_ms_at": _reclusters_at(tallies),
+        "host_ms_at": _host_at(tallies),
         "snapshot_bytes_at": _snapshots_at(tallies),
         "snapshot_bytes_per_hour": _growth(tallies),
     }
@@ -110,6 +111,17 @@ def _reclusters_at(tallies: Sequence[Tally]) -> dict[str, dict[str, float | None
         took = [seconds for one in tallies for at, seconds in one.reclusters if low < at <= high]
         if took and any(one.seconds >= mark for one in tallies):
             figures[f"{mark:g}"] = _milliseconds(took)
+    return figures
+
+
+def _host_at(tallies: Sequence[Tally]) -> dict[str, float]:
+    """Milliseconds for a second of sound: median of the minutes 2 to 6, and of the five before each later mark."""
+    figures: dict[str, float] = {}
+    for mark in (360.0, *MARKS[1:]):
+        low, high = (mark - 300) * SAMPLE_RATE, mark * SAMPLE_RATE
+        spent = [1000 * took / 60 for one in tallies for at, took in one.host if low < at <= high]
+        if spent and any(one.seconds >= mark for one in tallies):
+            figures[f"{mark:g}"] = round(float(np.median(spent)), 3)
     return figures
 
 

@@ -118,6 +118,16 @@ class Script:
     step: int = SAMPLE_RATE
     """Samples between windows."""
     _windows: dict[tuple[int, int], tuple[U8, F32]] = field(default_factory=dict)
+    _near: dict[int, list[Talk]] = field(default_factory=dict)  # by stretches as long as a window
+
+    def __post_init__(self) -> None:
+        for talk in self.talks:
+            for stretch in range(talk.span.start // WINDOW, talk.span.end // WINDOW + 1):
+                self._near.setdefault(stretch, []).append(talk)
+
+    def forget(self) -> None:
+        """Let go of windows that were asked for: they are made again the same."""
+        self._windows.clear()
 
     @property
     def audio(self) -> F32:
@@ -139,7 +149,9 @@ class Script:
         heard = source * self.step if source > 0 else -source or self.samples
         start = max(0, (-source - WINDOW) // self.step + 1) * self.step if source < 0 else number * self.step
         audible = min(heard, self.samples) - start
-        near = [talk for talk in self.talks if talk.span.start < start + WINDOW and talk.span.end > start]
+        stretches = (start // WINDOW, (start + WINDOW) // WINDOW)
+        around = dict.fromkeys(talk for stretch in stretches for talk in self._near.get(stretch, []))
+        near = [talk for talk in around if talk.span.start < start + WINDOW and talk.span.end > start]
         spoken = np.zeros((FRAMES_PER_WINDOW, len(self.points)), np.uint8)
         for talk, moved in zip(near, self.edge * SAMPLE_RATE * generator.standard_normal((len(near), 2)), strict=True):
             low, high = talk.span.start - start + moved[0], min(talk.span.end - start + moved[1], audible)

@@ -42,6 +42,7 @@ def test_every_goal_has_its_figure() -> None:
             "changed_behind_watermark_seconds": 0.01,
             "returns": {"5": {"kept": 19, "returned": 20, "share": 0.95}},
             "recluster_ms_at": {"600": {"p95": 20.0}, "3600": {"p95": 30.0}, "28800": {"p95": 41.0}},
+            "host_ms_at": {"360": 1.4, "600": 1.5, "3600": 1.8},
             "snapshot_bytes_at": {"60": 1e6, "3600": 14.9e6},
             "finish_checked": 3,
             "finish_differs": 1,
@@ -61,6 +62,8 @@ def test_every_goal_has_its_figure() -> None:
         "re-clustering p95 at 1 h": (30.0, True),
         "re-clustering p95 at 8 h": (41.0, True),
         "re-clustering p95, longest ÷ at 10 min": (2.05, False),
+        "host time for a second of sound at 6 min": (1.4, True),
+        "host time for a second, longest ÷ at 6 min": (1.29, False),
         "state per stream-hour": (14.9, True),
     }
 

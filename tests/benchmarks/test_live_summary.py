@@ -38,6 +38,7 @@ def test_cost_at_the_marks() -> None:
     long = recording(
         4200.0,
         reclusters=[(int(60 * minute * S), 0.001 * minute) for minute in minutes],
+        host=[(60 * S * minute, 0.06 * minute) for minute in range(1, 61)],
         snapshots=[(60 * S, 1_000_000), (600 * S, 3_000_000), (3600 * S, 13_000_000), (4200 * S, 15_000_000)],
     )
     short = recording(300.0, reclusters=[(200 * S, 0.5)], snapshots=[(60 * S, 2_000_000), (300 * S, 2_500_000)])
@@ -45,6 +46,7 @@ def test_cost_at_the_marks() -> None:
     assert figures["recluster_ms_at"]["600"]["max"] == pytest.approx(10.0)
     assert figures["recluster_ms_at"]["3600"]["p50"] == pytest.approx(58.0)
     assert set(figures["recluster_ms_at"]) == {"600", "3600"}
+    assert figures["host_ms_at"] == {"360": 4.0, "600": 8.0, "3600": 58.0}
     assert figures["recluster_ms"]["max"] == pytest.approx(500.0)
     assert figures["snapshot_bytes_at"] == {"60": 1_500_000, "600": 3_000_000, "3600": 13_000_000}
     assert figures["snapshot_bytes_per_hour"] == 12_000_000

@@ -30,6 +30,15 @@ class LiveConfig:
     stay: float = 0.15
     """Advantage, in units of cosine similarity, of the speaker already shown where a window's speech was shown."""
 
+    stay_again: float = 0.3
+    """The same advantage when a window is asked again because the speakers changed."""
+
+    hold: float = 1.0
+    """Votes that the speaker shown on a frame has beside those of the windows: others need more to take it over."""
+
+    hold_share: float = 0.5
+    """Further such votes for each window that has heard the frame."""
+
     newcomer_score: float = 0.0
     """PLDA log-likelihood ratio below which two voices are different people."""
 
@@ -52,7 +61,9 @@ class LiveConfig:
             raise ConfigError("recluster must be above 0 s; early and newborn cannot be negative")
         if self.recent_items < 16 or self.group_items < 16:
             raise ConfigError("recent_items and group_items must be at least 16")
-        if min(self.patience, self.cluster_items) < 1 or self.stay < 0:
-            raise ConfigError("patience and cluster_items must be at least 1; stay cannot be negative")
+        if min(self.patience, self.cluster_items) < 1:
+            raise ConfigError("patience and cluster_items must be at least 1")
+        if min(self.stay, self.stay_again, self.hold, self.hold_share) < 0:
+            raise ConfigError("stay, stay_again, hold and hold_share cannot be negative")
         if not -1 <= self.voice_similarity <= 1:
             raise ConfigError("voice_similarity is a cosine, -1 to 1")

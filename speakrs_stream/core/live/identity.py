@@ -104,11 +104,12 @@ class Identity:
             changed = True
         return labels, events, changed
 
-    def assign(self, windows: list[Heard]) -> I64:
+    def assign(self, windows: list[Heard], stay: float | None = None) -> I64:
         """Numbers (windows, 3) of local speakers as things are known now; UNASSIGNED for silence.
 
-        windows: heard up to the same sample
+        windows: heard up to the same sample; stay: advantage of who is shown, None for that of a new window
         """
+        stay = self.live.stay if stay is None else stay
         labels = np.full((len(windows), LOCAL_SPEAKERS), UNASSIGNED, np.int64)
         active = np.stack([heard.active for heard in windows]) > 0 if windows else labels > 0
         people = self._candidates_for(windows[0].processed) if windows else []
@@ -129,7 +130,7 @@ class Identity:
         for row, heard in enumerate(windows):
             for number, share in heard.shown.items():
                 if number in column:
-                    score[row, :, column[number]] += self.live.stay * share[:, None]
+                    score[row, :, column[number]] += stay * share[:, None]
             for local in range(LOCAL_SPEAKERS):
                 for number in self.told.rejected(LOCAL_SPEAKERS * heard.window + local):
                     if number in column:

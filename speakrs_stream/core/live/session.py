@@ -248,7 +248,8 @@ class LiveSession:
     def _ask_who(self, processed: int) -> None:
         """Who the local speakers of older windows are, as things are known now."""
         rows = self.main.history.embeddings
-        again = self.identity.assign([self._heard(one, rows[one.window], processed) for one in self._placed])
+        heard = [self._heard(one, rows[one.window], processed) for one in self._placed]
+        again = self.identity.assign(heard, self.live.stay_again)
         for placed, numbers in zip(self._placed, again, strict=True):
             placed.numbers = numbers
 
@@ -261,7 +262,8 @@ class LiveSession:
         counts = self._count.counts(start, max(start, end), ahead)
         if high is not None:
             counts = np.minimum(counts, min(high, LOCAL_SPEAKERS)).astype(np.uint8)
-        self._shown = show(windows, counts, start, self._shown)
+        hold, share = self.live.hold, self.live.hold_share
+        self._shown = show(windows, counts, start, self._shown, hold=hold, share=share)
 
     def _tell(self, events: list[Event]) -> list[Event]:
         """Move the watermark and say what changed."""

@@ -79,27 +79,37 @@ class Shown:
         return {int(number): share[:, column] for column, number in enumerate(self.numbers)}
 
 
-def show(windows: list[Placed], counts: U8, start: int, before: Shown) -> Shown:
+UNIT = 8
+"""Into how many parts a vote is divided."""
+
+
+def show(
+    windows: list[Placed], counts: U8, start: int, before: Shown, *, hold: float = 0.0, share: float = 0.0
+) -> Shown:
     """Top speakers of frames from `start` on: votes of all windows, ties to whoever was shown there before.
 
-    counts: (frames,) how many speak in each frame from `start` on; before: what was shown until now.
+    counts: (frames,) how many speak in each frame from `start` on; before: what was shown until now, and has `hold`
+    more votes, and `share` more for each window that hears the frame, where any window still hears it
     """
     numbers = sorted({number for placed in windows for number in placed.numbers.tolist() if number > 0})
     column = {number: index for index, number in enumerate(numbers)}
-    totals = np.zeros((len(numbers), len(counts)), np.float32)  # twice the votes, plus one for who was shown
+    totals = np.zeros((len(numbers), len(counts)), np.float32)  # votes
+    covers = np.zeros(len(counts), np.float32)  # windows
     for placed in windows:
         low, high = max(placed.start, start), min(placed.start + len(placed.activations), start + len(counts))
         if low < high:
+            covers[low - start : high - start] += 1
             for number, row in _heard(placed).items():
                 totals[column[number], low - start : high - start] += row[low - placed.start : high - placed.start]
-    totals *= 2
+    totals *= UNIT
     low, high = max(start, before.start), min(start + len(counts), before.end)
     if low < high:
+        more = np.rint(UNIT * (hold + share * covers[low - start : high - start])) + 1
         for index, number in enumerate(before.numbers.tolist()):
             if number in column:
                 shown = before.matrix[low - before.start : high - before.start, index]
                 row = totals[column[number], low - start : high - start]
-                row += (shown > 0) & (row > 0)
+                row += more * ((shown > 0) & (row > 0))
     matrix = top_speakers(totals.T.astype(np.int32), counts, allow_silent=False)
     return Shown(start, matrix, np.array(numbers, np.int64))
 

@@ -6,10 +6,13 @@ events. Folding the events gives the state. Nothing before the watermark changes
 
 from __future__ import annotations
 
+import gc
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,6 +43,7 @@ from tests.live_conversations import (
     apart,
     beside,
     case,
+    chatter,
     flat,
     model,
     picture,
@@ -616,6 +620,40 @@ def test_with_one_window_at_a_time_the_first_is_shown_after_ten_seconds() -> Non
     drawn = Case(script, PipelineConfig(step=WINDOW), LiveConfig(), "multimask", 0)
     marks = [e.processed for e in flat(play(drawn.open(), script)) if isinstance(e, Watermark)]
     assert marks == [WINDOW, 2 * WINDOW, 3 * WINDOW, 4 * WINDOW, 4 * WINDOW]
+
+
+def resident() -> int:
+    """Bytes of memory this process has."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux how much memory there is")
+def test_twelve_hours_grow_by_what_was_heard_only() -> None:
+    """Eight people, twelve hours, windows two seconds apart: memory and snapshots grow by history and turns only."""
+    hour, step, dimension = 3600 * SAMPLE_RATE, 2 * SAMPLE_RATE, 256
+    script = Script(
+        chatter(np.random.default_rng(12), 12 * 3600.0, 8), 12 * hour, apart(8, dimension), step=step, spread=0.3
+    )
+    session = LiveSession(PipelineConfig(step=step), LiveConfig(), model("multimask", dimension))
+    silence = np.zeros(10 * SAMPLE_RATE, np.float32)
+    memory, rest = [], []
+    while session.samples < script.samples:
+        session.push(silence)
+        settle(session, script)
+        if session.samples % hour == 0:
+            script.forget()
+            gc.collect()
+            memory.append(resident())
+            history = sum(rows.nbytes for rows in session.main.history.state().values())
+            rest.append(len(session.snapshot("x")) - history)
+    assert history <= 12 * 15e6 and len(session.identity.memory) <= 256 + 128
+    assert max(memory[1:]) - memory[1] <= 11 * 15e6, "15 MB for an hour"
+    turns = len(session.state.turns)
+    assert rest[-1] - rest[1] <= 100 * turns, "besides voices and windows, a snapshot grows by its turns"
+    living = [speaker for speaker in session.state.speakers.values() if speaker.merged_into is None]
+    assert len(living) == 8 and session.state.watermark > script.samples - 20 * SAMPLE_RATE
 
 
 # -- saving --------------------------------------------------------------------------------------------------------

@@ -40,22 +40,25 @@ def drawn(seed: int) -> tuple[list[Placed], U8, int, Shown]:
 @pytest.mark.parametrize("seed", range(200))
 def test_a_frame_shows_those_with_most_votes_and_of_equals_who_was_shown(seed: int) -> None:
     windows, counts, start, before = drawn(seed)
-    shown = show(windows, counts, start, before)
+    hold, share = ((0.0, 0.0), (1.0, 0.5), (0.25, 1.0), (3.0, 0.0))[seed % 4]
+    shown = show(windows, counts, start, before, hold=hold, share=share)
     assert (shown.start, shown.end) == (start, start + len(counts))
     numbers = shown.numbers.tolist()
     assert numbers == sorted({int(n) for placed in windows for n in placed.numbers if n > 0})
     for row, count in enumerate(counts.tolist()):
         frame = start + row
         votes: dict[int, Fraction] = {}
+        covers = 0
         for placed in windows:
             if placed.start <= frame < placed.start + len(placed.activations):
                 heard = placed.activations[frame - placed.start]
+                covers += 1
                 for number in {int(n) for n, active in zip(placed.numbers, heard, strict=True) if active and n > 0}:
                     votes[number] = votes.get(number, Fraction(0)) + 1
         if before.start <= frame < before.end:
             for number, on in zip(before.numbers.tolist(), before.matrix[frame - before.start], strict=True):
                 if on and number in votes:
-                    votes[number] += Fraction(1, 2)
+                    votes[number] += Fraction(hold) + Fraction(share) * covers + Fraction(1, 100)
         best = sorted(votes, key=lambda number: (-votes[number], number))[:count]
         assert {number for number, on in zip(numbers, shown.matrix[row], strict=True) if on} == set(best)
 
