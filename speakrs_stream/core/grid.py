@@ -7,7 +7,6 @@ A position is an integer count of samples at 16 kHz. Segmentation frames start e
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 
 SAMPLE_RATE = 16_000
 """Hertz."""
@@ -53,7 +52,8 @@ def nearest_frame(sample: int) -> int:
 
     Ties go to even, as NumPy's rint; no tie exists for steps of 0.96, 1 and 2 s.
     """
-    return round(Fraction(sample, FRAME_STEP))
+    frame, rest = divmod(sample, FRAME_STEP)
+    return frame + (2 * rest > FRAME_STEP or (2 * rest == FRAME_STEP and frame % 2 == 1))
 
 
 def total_frames(windows: int, step: int) -> int:

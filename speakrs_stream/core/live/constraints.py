@@ -44,6 +44,11 @@ class Constraints:
         """Item key, a number it is not, and the number that was last given instead; by key."""
         return [(key, number, self._instead[key]) for key in sorted(self._not) for number in sorted(self._not[key])]
 
+    @property
+    def rejects(self) -> bool:
+        """Whether anything was rejected."""
+        return bool(self._not)
+
     def rejected(self, key: int) -> set[int]:
         """Numbers that an item is not."""
         return self._not.get(key, set())

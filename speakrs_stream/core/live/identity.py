@@ -126,20 +126,26 @@ class Identity:
         ends = [*firsts[1:], len(every)]
         column = {p.number: slice(first, end) for p, first, end in zip(people, firsts, ends, strict=True)}
         numbers = np.array([number for number, at in column.items() for _ in range(at.stop - at.start)])
-        banned = np.zeros(score.shape, np.bool_)
         for row, heard in enumerate(windows):
             for number, share in heard.shown.items():
                 if number in column:
                     score[row, :, column[number]] += stay * share[:, None]
-            for local in range(LOCAL_SPEAKERS):
-                for number in self.told.rejected(LOCAL_SPEAKERS * heard.window + local):
-                    if number in column:
-                        banned[row, local, column[number]] = True
+        banned = self._banned(windows, column, score.shape)
         score[banned] = REJECTED
         chosen = assignment.constrained(score, active)
         at = np.nonzero(chosen >= 0)
         labels[at] = np.where(banned[*at, chosen[at]], UNASSIGNED, numbers[chosen[at]])
         return labels
+
+    def _banned(self, windows: list[Heard], column: dict[int, slice], shape: tuple[int, ...]) -> Array:
+        """(windows, 3, columns) where the user said that a local speaker is somebody else."""
+        banned = np.zeros(shape, np.bool_)
+        for row, heard in enumerate(windows if self.told.rejects else ()):
+            for local in range(LOCAL_SPEAKERS):
+                for number in self.told.rejected(LOCAL_SPEAKERS * heard.window + local):
+                    if number in column:
+                        banned[row, local, column[number]] = True
+        return banned
 
     def _candidates_for(self, processed: int) -> list[Person]:
         """People a voice may belong to: not those who never said two clean seconds and are not new any more."""
