@@ -41,7 +41,7 @@ ONLY_IN = {
         ("threading", "concurrent.futures", "multiprocessing"),
         (
             *("speakrs_stream/queue.py", "speakrs_stream/engine.py", "speakrs_stream/inference/"),
-            *("speakrs_stream/audio/microphone.py", "speakrs_stream/models/hub.py"),
+            *("speakrs_stream/audio/capture.py", "speakrs_stream/models/hub.py"),
             *("benchmarks/", "training/", "server/", "clients/"),
         ),
     ),

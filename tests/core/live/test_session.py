@@ -629,15 +629,16 @@ def resident() -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux how much memory there is")
 def test_twelve_hours_grow_by_what_was_heard_only() -> None:
-    """Eight people, twelve hours, windows two seconds apart: memory and snapshots grow by history and turns only."""
-    hour, step, dimension = 3600 * SAMPLE_RATE, 2 * SAMPLE_RATE, 256
+    """Eight people, twelve hours, windows ten seconds apart: memory and snapshots grow by history and turns only."""
+    hour, step, dimension = 3600 * SAMPLE_RATE, WINDOW, 256
     script = Script(
         chatter(np.random.default_rng(12), 12 * 3600.0, 8), 12 * hour, apart(8, dimension), step=step, spread=0.3
     )
     session = LiveSession(PipelineConfig(step=step), LiveConfig(), model("multimask", dimension))
-    silence = np.zeros(10 * SAMPLE_RATE, np.float32)
+    silence = np.zeros(WINDOW, np.float32)
     memory, rest = [], []
     while session.samples < script.samples:
         session.push(silence)
@@ -648,12 +649,12 @@ def test_twelve_hours_grow_by_what_was_heard_only() -> None:
             memory.append(resident())
             history = sum(rows.nbytes for rows in session.main.history.state().values())
             rest.append(len(session.snapshot("x")) - history)
-    assert history <= 12 * 15e6 and len(session.identity.memory) <= 256 + 128
-    assert max(memory[1:]) - memory[1] <= 11 * 15e6, "15 MB for an hour"
+    assert history <= 12 * 1.5e6 and len(session.identity.memory) <= 256 + 128
+    assert max(memory[1:]) - memory[1] <= 11 * 3e6, "at one window a second 15 MB for an hour, ten times less here"
     turns = len(session.state.turns)
     assert rest[-1] - rest[1] <= 100 * turns, "besides voices and windows, a snapshot grows by its turns"
     living = [speaker for speaker in session.state.speakers.values() if speaker.merged_into is None]
-    assert len(living) == 8 and session.state.watermark > script.samples - 20 * SAMPLE_RATE
+    assert len(living) == 8 and session.state.watermark > script.samples - 30 * SAMPLE_RATE
 
 
 # -- saving --------------------------------------------------------------------------------------------------------
