@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from speakrs_stream import driver
 from speakrs_stream.core.config import ClusteringConfig, PipelineConfig
 from speakrs_stream.diarization import Diarization
 from speakrs_stream.engine import Engine, Progress, name_of, pipeline_config
@@ -58,6 +59,16 @@ def test_progress_and_cancelling(engine: Engine, speech: np.ndarray) -> None:
     assert seen[-1].completed == len(speech)
     with pytest.raises(Cancelled):
         engine.diarize(speech, sample_rate=16_000, cancel=lambda: True)
+
+
+def test_who_shares_a_batch_does_not_matter(
+    engine: Engine, speech: np.ndarray, found: Diarization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows = np.stack([speech[start : start + 160_000] for start in range(0, 64_000, 16_000)])
+    together, alone = engine.networks.segment(windows), [engine.networks.segment(one[None])[0] for one in windows]
+    np.testing.assert_allclose(together, alone, atol=1e-4)  # up to the runtime's rounding; none was seen
+    monkeypatch.setattr(driver, "BATCH", 1)
+    assert engine.diarize(speech, sample_rate=16_000).turns == found.turns
 
 
 def test_a_number_of_speakers_is_obeyed(engine: Engine, speech: np.ndarray) -> None:
