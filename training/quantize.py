@@ -1,4 +1,4 @@
-"""A bundle whose trunk computes its convolutions in int8: little more than half the time and half the size. Judge it by DER.
+"""A bundle whose trunk computes its convolutions in int8: little more than half the time, half the size. Judge by DER.
 
     python -m training.quantize BUNDLE AUDIO FOLDER
 
