@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from benchmarks.live_commands import live_command, simulate_command
+from benchmarks.speed.commands import latency_command, memory_command, peers_command, throughput_command
 from speakrs_stream.core.config import ClusteringConfig, PipelineConfig
 from speakrs_stream.errors import ConfigError, SpeakrsError
 
@@ -147,8 +148,8 @@ def parity_command(file: Path, plda: Path | None, step: float) -> None:
     raise SystemExit(1 if result.equal is False else 0)
 
 
-main.add_command(live_command)
-main.add_command(simulate_command)
+for command in (live_command, simulate_command, throughput_command, latency_command, memory_command, peers_command):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,11 @@ fi
 bench simulate --diart --long 8 --json "$results/simulate.json" --plot "$results/simulate.svg"
 bench simulate --curve --max-files 12 --json "$results/max-delay.json" --plot "$results/max-delay.svg"
 
+bench throughput --json "$results/throughput.json"
+bench latency --json "$results/latency.json"
+bench memory --json "$results/memory.json"
+bench peers --json "$results/peers.json"
+
 if [ -f ../shared/golden/two_speakers.npz ]; then
     bench parity ../shared/golden/two_speakers.npz | tee "$results/parity.json"
 else

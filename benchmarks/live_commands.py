@@ -202,7 +202,8 @@ def _watched(name: str, work: Sequence[Task], jobs: int) -> list[tuple[Task, dic
 
 
 def _diart() -> Path | None:
-    from benchmarks.peers.diart_block import PeerUnavailable, environment
+    from benchmarks.peers.diart_block import environment
+    from benchmarks.peers.environment import PeerUnavailable
 
     try:
         return environment()

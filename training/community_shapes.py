@@ -212,6 +212,26 @@ def multimask(seed: int = 1, batch: int = 1, width: int = 32) -> onnx.ModelProto
     return graph.model(inputs, "output", (MASKS * batch, DIMENSION))
 
 
+def whole(seed: int = 1, width: int = 32) -> onnx.ModelProto:
+    """ResNet34 pooled over everything: `feats` [1, T, 80] to `embs` [1, 256], as WeSpeaker exports it.
+
+    The weights are those of `multimask` with the same seed and width.
+    """
+    graph = Graph(np.random.default_rng(seed))
+    channels = 8 * width * 10
+    graph.nodes.append(helper.make_node("Identity", ["feats"], ["fbank"], name="features"))
+    features = graph.add("Reshape", _trunk(graph, width), graph.integers(0, channels, -1))
+    axis = graph.integers(2)
+    mean = graph.add("ReduceMean", features, axis, keepdims=1)
+    apart = graph.add("Sub", features, mean)
+    variance = graph.add("ReduceMean", graph.add("Mul", apart, apart), axis, keepdims=1)
+    deviation = graph.add("Sqrt", graph.add("Max", variance, graph.floats(1e-10)))
+    pooled = graph.add("Reshape", graph.add("Concat", mean, deviation, axis=1), graph.integers(0, 2 * channels))
+    weights = graph.random(DIMENSION, 2 * channels, inputs=channels)
+    graph.add("Gemm", pooled, weights, graph.floats(graph.rng.standard_normal(DIMENSION) * 0.03), transB=1)
+    return graph.model({"feats": ("batch", "frames", MELS)}, "embs", ("batch", DIMENSION))
+
+
 def plda(seed: int = 2, dimension: int = DIMENSION, components: int = COMPONENTS) -> dict[str, NDArray[Any]]:
     """Random tables of the true shapes and types."""
     rng = np.random.default_rng(seed)

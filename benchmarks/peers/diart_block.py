@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import sys
-import venv
 from pathlib import Path
 
 import numpy as np
-from platformdirs import user_cache_path
 
+from benchmarks.peers.environment import PeerUnavailable
+from benchmarks.peers.environment import environment as made
 from benchmarks.peers.greedy import DELTA_NEW, RHO_UPDATE
 from speakrs_stream.core.arrays import F64, I64, Array
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW
-from speakrs_stream.errors import SpeakrsError
 
 VERSION = "0.9.2"
 NEEDS = ("pyannote.core==5.0.0", "numpy<2", "scipy")
@@ -23,38 +20,9 @@ NEEDS = ("pyannote.core==5.0.0", "numpy<2", "scipy")
 WORKER = Path(__file__).with_name("diart_worker.py")
 
 
-class PeerUnavailable(SpeakrsError):
-    """A peer cannot be installed or does not run."""
-
-
 def environment(folder: Path | None = None) -> Path:
     """Python of an environment with diart's wheel, made when it is not there; PeerUnavailable where that fails."""
-    home = folder or user_cache_path("speakrs-stream") / "peers" / f"diart-{VERSION}"
-    python = home / "bin" / "python"
-    if (home / "complete").exists():
-        return python
-    shutil.rmtree(home, ignore_errors=True)
-    try:
-        venv.create(home, with_pip=False)
-        pip = [
-            sys.executable,
-            "-m",
-            "pip",
-            "--python",
-            str(python),
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ]
-        for what in (["--no-deps", f"diart=={VERSION}"], list(NEEDS)):
-            subprocess.run([*pip, *what], check=True, capture_output=True, text=True)
-    except subprocess.CalledProcessError as error:
-        said = (error.stderr or error.stdout).strip().splitlines() or ["pip failed"]
-        raise PeerUnavailable(f"diart {VERSION} cannot be installed: {said[-1]}") from error
-    except OSError as error:
-        raise PeerUnavailable(f"diart {VERSION} cannot be installed: {error}") from error
-    (home / "complete").touch()
-    return python
+    return made(f"diart-{VERSION}", [["--no-deps", f"diart=={VERSION}"], NEEDS], folder)
 
 
 class DiartBlock:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.peers.diart_block import DiartBlock, PeerUnavailable, environment
+from benchmarks.peers.diart_block import DiartBlock, environment
+from benchmarks.peers.environment import PeerUnavailable
 from benchmarks.peers.greedy import Centroids
 from speakrs_stream.core.clustering.plda import unit
 

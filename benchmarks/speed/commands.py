@@ -1,0 +1,160 @@
+"""The commands `throughput`, `latency`, `memory` and `peers`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from benchmarks.machine import setting
+from benchmarks.speed.material import TEACHER, community_shapes
+from benchmarks.speed.timing import one_core
+from speakrs_stream.models.bundle import ModelBundle
+from speakrs_stream.models.resolve import resolve
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+SHAPES = "community-shapes"
+RUNS = click.option("--runs", default=5, type=click.IntRange(min=1), help="Measurements of each; the median counts.")
+JSON = click.option("--json", "json_file", type=FILE, help="Write figures here too.")
+SEGMENTATION = click.option(
+    "--segmentation",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help=f"PyanNet to use beside the made-up embedding network.  [default: {TEACHER.name} of the teachers, if there]",
+)
+SECONDS = click.option("--seconds", type=click.FloatRange(min=12.0), default=60.0, help="Audio of each measurement.")
+
+
+def console() -> Console:
+    """As wide as the terminal, or wide enough for the tables."""
+    return Console(width=None if sys.stdout.isatty() else 160)
+
+
+def tell(line: str) -> None:
+    """Progress, on standard error."""
+    click.echo(line, err=True)
+
+
+def bundles(names: Iterable[str], segmentation: Path | None) -> list[ModelBundle]:
+    """Bundles by name; `community-shapes` is made."""
+    return [community_shapes(segmentation) if name == SHAPES else resolve(name) for name in names]
+
+
+def conclude(figures: dict[str, Any], json_file: Path | None) -> None:
+    """Say where and how this was measured, and write it down."""
+    where = asdict(setting())
+    click.echo(f"{where['command']}\n{where['cpu']}, {where['cores']} cores, commit {where['commit']}, {where['date']}")
+    if json_file is not None:
+        json_file.write_text(json.dumps({"setting": where, **figures}, indent=1) + "\n", encoding="utf-8")
+
+
+@click.command("throughput")
+@click.option("--bundle", "names", multiple=True, default=("embedded", SHAPES), help="Networks; repeatable.")
+@click.option("--step", "steps", multiple=True, type=float, default=(1.0, 2.0), help="Seconds between windows.")
+@SECONDS
+@RUNS
+@SEGMENTATION
+@JSON
+def throughput_command(
+    names: tuple[str, ...],
+    steps: tuple[float, ...],
+    seconds: float,
+    runs: int,
+    segmentation: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Live streams on one core, and recordings in times real time, for exact and fast embeddings."""
+    from benchmarks.speed.throughput import cases, figures, measure, table
+
+    chosen = bundles(names, segmentation)
+    with one_core():
+        found = measure(chosen, cases(chosen, steps), seconds=seconds, runs=runs, report=tell)
+    console().print(table(found))
+    conclude({"throughput": figures(found)}, json_file)
+
+
+@click.command("latency")
+@click.option("--bundle", "name", default="embedded", help="Networks.")
+@click.option("--step", default=1.0, help="Seconds between windows.")
+@click.option("--seconds", type=click.FloatRange(min=5.0), default=30.0, help="How long each load is played.")
+@click.option("--streams", type=click.IntRange(min=1), help="Streams that a core carries.  [default: measured first]")
+@RUNS
+@SEGMENTATION
+@JSON
+def latency_command(
+    name: str,
+    step: float,
+    seconds: float,
+    streams: int | None,
+    runs: int,
+    segmentation: Path | None,
+    json_file: Path | None,
+) -> None:
+    """How soon a sound is shown with one stream, half of what a core carries, and all of it; and a cold start."""
+    from benchmarks.speed.cold import cold_start
+    from benchmarks.speed.latency import SHARES, figures, measure, table
+    from benchmarks.speed.throughput import STREAMS, Case
+    from benchmarks.speed.throughput import measure as costs
+    from speakrs_stream.engine import Engine
+
+    (bundle,) = bundles([name], segmentation)
+    with one_core():
+        if streams is None:
+            case = Case(bundle.name, "fast", step, STREAMS[-1])
+            streams = max(2, int(1 / costs([bundle], [case], seconds=32.0, runs=3)[case].median))
+        engine = Engine(bundle, mode="cpu", embedding="fast", step=step)
+        found = {}
+        for share in SHARES:
+            count = max(1, round(share * streams))
+            found["one stream" if not share else f"{share:.0%} of capacity"] = measure(engine, count, seconds)
+    start = cold_start(name, runs) if name != SHAPES else None
+    console().print(table(found, step))
+    if start is not None:
+        click.echo(f"cold start to first event: {start.median:.2f} s ({start.low:.2f}–{start.high:.2f})")
+    cold = None if start is None else list(start.values)
+    conclude({"latency": figures(found, step), "capacity": streams, "cold_start_s": cold}, json_file)
+
+
+@click.command("memory")
+@click.option("--hours", multiple=True, type=click.FloatRange(min=0.005), default=(1 / 60, 1.0, 8.0), help="Lengths.")
+@click.option("--networks/--no-networks", default=True, help="Also what loaded networks take.")
+@JSON
+def memory_command(hours: tuple[float, ...], networks: bool, json_file: Path | None) -> None:
+    """What a stream holds at some lengths, and a process with networks loaded."""
+    from benchmarks.speed.memory import loaded, measure, platform_says, table
+
+    held = measure(hours)
+    console().print(table(held))
+    sizes = loaded() if networks else {}
+    for what, size in sizes.items():
+        click.echo(f"{what}: {'–' if size is None else f'{size / 1e6:.0f} MB'}")
+    click.echo(platform_says())
+    conclude({"memory": [asdict(one) for one in held], "process": dict(sizes)}, json_file)
+
+
+@click.command("peers")
+@SECONDS
+@RUNS
+@SEGMENTATION
+@click.option("--sherpa/--no-sherpa", default=True, help="Also sherpa-onnx, installed into an environment of its own.")
+@JSON
+def peers_command(seconds: float, runs: int, segmentation: Path | None, sherpa: bool, json_file: Path | None) -> None:
+    """This engine beside other pipelines on the same networks, one thread each, in one run."""
+    from benchmarks.speed.peers import measure, table, verdicts
+
+    bundle = community_shapes(segmentation)
+    with one_core() if not sherpa else nullcontext():
+        found = measure(bundle, seconds=seconds, runs=runs, with_sherpa=sherpa, report=tell)
+    console().print(table(found))
+    judged = verdicts(found)
+    for row in judged:
+        verdict = "met" if row["met"] else "NOT met"
+        click.echo(f"{row['ours']}: {row['times']:.1f} × as quick as {row['theirs']}; goal {row['goal']:g}: {verdict}")
+    times = {name: list(cost.values) for name, cost in found.items()}
+    conclude({"seconds_per_second": times, "goals": judged}, json_file)
