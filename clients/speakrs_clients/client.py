@@ -394,7 +394,7 @@ async def connect(
     speakers, words, durability, metadata: see `session.start` in docs/protocol.md
     keep_audio: have the server keep the sound with the result
     buffer_s: seconds of sound taken over before they can be sent, then `send` waits; more bridges longer outages
-    wait_s: seconds that are tried to reach a server that is not there yet
+    wait_s: seconds to wait for a server that is not there yet, or has no room for one more session
     tls: how to check the server's certificate, for wss; the system's authorities if None
 
     Raises StreamFailed (Unauthorized, Unreachable, Untrusted, Unspoken, Refused) where there is no session. Leaving

@@ -56,7 +56,7 @@ class Opening:
     buffer_s: float = 2.0
     """Seconds of audio that are taken over before they can be sent; more waits at the caller."""
     wait_s: float = 0.0
-    """Seconds that are tried to reach a server that is not there at the start."""
+    """Seconds to wait for a server that is not there at the start, or has no room for one more session."""
     frame_ms: int = 100
     """Milliseconds of audio in one frame."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from speakrs_clients.losses import Loss, StreamFailed, Unreachable, described, verdict
+from speakrs_clients.losses import Loss, Refused, StreamFailed, Unreachable, described, verdict
 from speakrs_server.messages import Error
 
 FIRST_S = 8.0
@@ -38,7 +38,7 @@ class Reconnecting:
     """What is known about failures in a row."""
 
     def __init__(self, now: float, chance: Callable[[], float], wait_s: float, backoff: Backoff | None = None) -> None:
-        """chance: a random number of [0, 1); wait_s: seconds that are tried to reach a server that is not there yet."""
+        """chance: a random number of [0, 1); wait_s: seconds to wait for a server that is not there, or full."""
         self.at = now
         """When the next attempt is due."""
         self.failures = 0
@@ -72,7 +72,10 @@ class Reconnecting:
         self._trouble_at = now if self._trouble_at is None else self._trouble_at
         self._reached |= loss.kind in ("closed", "silence", "status", "handshake")
         self.failures += 1
-        failure = verdict(loss, said, before=window_s is not None) or self._given_up(loss, now, window_s)
+        failure = verdict(loss, said, before=window_s is not None)
+        full = window_s is None and isinstance(failure, Refused) and failure.code == "too_fast"
+        if failure is None or (full and now - self._began < self._wait_s):
+            failure = self._given_up(loss, now, window_s)
         if failure is None:
             asked = loss.retry_after
             if asked is None and said is not None and said.retry_after_ms is not None:

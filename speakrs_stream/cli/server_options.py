@@ -75,7 +75,7 @@ def server_options(*, required: bool) -> Callable[[Decorated], Decorated]:
                 "--wait",
                 type=click.FloatRange(min=0),
                 metavar="S",
-                help="Seconds to wait for a server that is not there yet.  [default: 0]",
+                help="Seconds to wait for a server that is not there yet, or full.  [default: 0]",
             ),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from speakrs_clients.losses import Loss, Unreachable
+from speakrs_clients.losses import Loss, Refused, Unreachable
 from speakrs_clients.reconnecting import Backoff, Reconnecting
 from speakrs_server.messages import Error
 
@@ -54,6 +54,15 @@ def test_the_first_connection() -> None:
     assert torn.lost(Loss("handshake", reason="the connection broke"), None, 1.0, window_s=None) is None
     found = torn.lost(Loss("handshake", reason="the connection broke"), None, 9.0, window_s=None)
     assert "the connection broke; if that server has TLS, write wss://" in str(found)
+
+
+def test_a_server_without_room_is_waited_for_where_one_wants_to() -> None:
+    full = Error(code="too_fast", message="no more fit", fatal=True, retryable=False)
+    for wait, kind in ((0.0, Refused), (60.0, type(None))):
+        again = Reconnecting(0.0, lambda: 0.0, wait)
+        assert type(again.lost(Loss("closed", 4429), full, 1.0, window_s=None)) is kind
+        assert type(again.lost(Loss("closed", 4429), full, 61.0, window_s=None)) is Refused
+        assert type(again.lost(Loss("closed", 4429), full, 1.0, window_s=300)) is Refused, "never within a session"
 
 
 def test_outages_are_measured_from_the_first_loss() -> None:
