@@ -124,7 +124,10 @@ const MESSAGES = {
   "turn.final": (m) => { if (m.latency_ms !== undefined) delays = [...delays.slice(-19), m.latency_ms]; },
   "session.finalizing": () => enter("finishing", "Finishing…"),
   "flow": (m) => say(m.state === "slow" && !file ? `The server is ${Math.round(m.lag_ms / 1000)} s behind` : liveText()),
-  "warning": (m) => m.code === "audio_gap" && notice(`Missing sound: ${m.message}.`),
+  "warning": (m) => {
+    if (m.code === "audio_gap") notice(`Missing sound: ${m.message}.`);
+    else if (m.code.startsWith("captions")) notice(`${m.message}.`);
+  },
   "error": (m) => m.fatal || notice(m.message),
 };
 
