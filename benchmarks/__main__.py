@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from benchmarks.live_commands import live_command, simulate_command
+from benchmarks.server_commands import server_command
 from benchmarks.speed.commands import latency_command, memory_command, peers_command, throughput_command
 from speakrs_stream.core.config import ClusteringConfig, PipelineConfig
 from speakrs_stream.errors import ConfigError, SpeakrsError
@@ -150,6 +151,7 @@ def parity_command(file: Path, plda: Path | None, step: float) -> None:
 
 for command in (live_command, simulate_command, throughput_command, latency_command, memory_command, peers_command):
     main.add_command(command)
+main.add_command(server_command)
 
 
 if __name__ == "__main__":

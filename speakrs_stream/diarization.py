@@ -58,6 +58,9 @@ class Speaker:
     embedding: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     """Voice print, (dimension,) float32, read-only; biometric data, so neither printed nor compared."""
 
+    channel: int = 1
+    """Channel of the recording, from 1, where channels were heard apart; 1 where they were averaged."""
+
     def __post_init__(self) -> None:
         if self.embedding is not None:
             vector = np.array(self.embedding, dtype=np.float32)

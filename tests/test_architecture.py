@@ -32,9 +32,9 @@ ONLY_IN = {
     "the microphone": (("sounddevice",), ("speakrs_stream/audio/microphone.py",)),
     "the network": (
         ("huggingface_hub", "urllib.request", "http", "socket", "requests", "httpx", "ssl"),
-        ("speakrs_stream/models/hub.py", "server/", "clients/"),
+        ("speakrs_stream/models/hub.py", "server/", "clients/", "benchmarks/server_"),
     ),
-    "sockets and event loops": (("websockets", "anyio", "asyncio"), ("server/", "clients/")),
+    "sockets and event loops": (("websockets", "anyio", "asyncio"), ("server/", "clients/", "benchmarks/server_")),
     "torch": (("torch",), ("training/",)),
     "the command line": (("click", "rich"), ("speakrs_stream/cli/", "benchmarks/", "training/", "server/", "clients/")),
     "threads": (

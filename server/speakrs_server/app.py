@@ -25,11 +25,13 @@ from speakrs_server.identifiers import new_session
 from speakrs_server.journal import Description
 from speakrs_server.limits import Load, Verdict, admit
 from speakrs_server.messages import PROTOCOL
+from speakrs_server.notify import Notifier
 from speakrs_server.protocol import ConversationLimits
 from speakrs_server.routes import Route
 from speakrs_server.sealed import VIEW_S, ResumeTokens, ViewTokens
 from speakrs_server.settings import Settings
 from speakrs_server.status import health, measure
+from speakrs_server.unit import Unit
 from speakrs_server.worker import Runner
 from speakrs_stream import __version__
 from speakrs_stream.engine import Engine
@@ -67,12 +69,15 @@ def read_authenticator(settings: Settings) -> Authenticator:
 class Server:
     """Everything but the sockets; runs in one event loop."""
 
-    def __init__(self, settings: Settings, engine: Engine, *, runner: Runner | None = None) -> None:
-        """runner: answers questions instead of the engine's networks; ConfigError, OSError where it cannot start."""
+    def __init__(
+        self, settings: Settings, engine: Engine, *, runner: Runner | None = None, opens: type[Unit] = Unit
+    ) -> None:
+        """runner: answers questions instead of the engine's networks; opens: what hears a session; ConfigError, OSError
+        where it cannot start."""
         self.settings = settings
         self.engine = engine
         self.authenticator = read_authenticator(settings)
-        self.host = Host(settings, engine, self._expel, runner)
+        self.host = Host(settings, engine, self._expel, runner, opens)
         self.resume_tokens = ResumeTokens(self.host.store.secret())
         self.view_tokens = ViewTokens(self.host.store.secret())
         self.draining = False
@@ -82,6 +87,7 @@ class Server:
         """Seconds that the event loop is late."""
         self.tls: ssl.SSLContext | None = None
         """The certificate in use; None without TLS."""
+        self.notifier = Notifier()
         self.connections = 0
         """WebSockets open now."""
         self.conversation_limits = ConversationLimits(
@@ -160,7 +166,7 @@ class Server:
         settings = self.settings
         delay = request.max_delay_ms or settings.max_delay_ms
         try:
-            recipe = self.host.recipe(request, delay)
+            recipe = self.host.recipe(request, delay, await self.host.voices(request))
         except ConfigError as error:
             raise RemoteProtocolError("bad_message", str(error), ref="session.start") from error
         self.authenticator.use(grant, time.time())
@@ -310,6 +316,8 @@ class Server:
             self.loop_lag = max(self.now() - before - 0.5, 0.0)
             await self.host.keep_house()
             measure(self)
+            if health(self)[1]:
+                self.notifier.alive(self.now())
             if self.now() - swept > 60:
                 swept = self.now()
                 await self.host.sweep()

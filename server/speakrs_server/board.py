@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from speakrs_server import messages
 from speakrs_server.identifiers import speaker_number
 from speakrs_server.messages import Airtime, KnownSpeaker, OpenTurn, ServerMessage, Snapshot
@@ -38,6 +40,8 @@ class Board:
         """Of the last durable message."""
         self.ended = False
         """Whether `session.final` came."""
+        self.ended_turns: set[str] = set()
+        """Turns that are final or were retracted."""
         self._open: dict[str, OpenTurn] = {}
         self._final: list[Settled] = []  # by end
         self._speakers: dict[str, KnownSpeaker] = {}
@@ -53,25 +57,23 @@ class Board:
                     speaker=message.speaker,
                     start_ms=message.start_ms,
                     end_ms=message.end_ms,
+                    channel=message.channel,
                 )
             case messages.TurnFinal():
                 self._open.pop(message.turn, None)
+                self.ended_turns.add(message.turn)
                 settled = Settled(message.end_ms, message.start_ms, message.speaker)
                 self._final.insert(bisect_left(self._final, settled), settled)
             case messages.TurnRetracted():
                 self._open.pop(message.turn, None)
+                self.ended_turns.add(message.turn)
             case messages.SpeakerCreated():
-                self._speakers[message.speaker] = KnownSpeaker(speaker=message.speaker)
+                self._speakers[message.speaker] = KnownSpeaker(speaker=message.speaker, channel=message.channel)
             case messages.SpeakerMerged():
-                name = self._speakers[message.speaker].name
-                self._speakers[message.speaker] = KnownSpeaker(
-                    speaker=message.speaker, name=name, merged_into=message.into
-                )
+                known = self._speakers[message.speaker]
+                self._speakers[message.speaker] = replace(known, merged_into=message.into)
             case messages.SpeakerNamed():
-                into = self._speakers[message.speaker].merged_into
-                self._speakers[message.speaker] = KnownSpeaker(
-                    speaker=message.speaker, name=message.name, merged_into=into
-                )
+                self._speakers[message.speaker] = replace(self._speakers[message.speaker], name=message.name)
             case messages.WatermarkMoved():
                 self.final_until_ms, self.processed_until_ms = message.final_until_ms, message.processed_until_ms
             case messages.SessionFinal():
@@ -100,6 +102,15 @@ class Board:
         """Turns that may still change."""
         return tuple(self._open.values())
 
+    @property
+    def speakers(self) -> tuple[KnownSpeaker, ...]:
+        """Everybody who was ever told of."""
+        return tuple(self._speakers.values())
+
+    def told_turns(self) -> list[tuple[int, int, str]]:
+        """Final turns: start, end and speaker after merges, by end."""
+        return [(turn.start_ms, turn.end_ms, self.who(turn.speaker)) for turn in self._final]
+
     def near(self, start_ms: int, end_ms: int) -> list[tuple[int, int, str]]:
         """Turns that touch a stretch, final and open: start, end and speaker after merges."""
         found = [(turn.start_ms, turn.end_ms, self.who(turn.speaker)) for turn in self._open.values()]
@@ -118,7 +129,9 @@ class Board:
         ]
         labels = sorted({turn.speaker for turn in turns}, key=speaker_number)
         alone = Diarization.from_turns(turns).exclusive
-        speakers = tuple(Speaker(label, self._speakers[label].name) for label in labels)
+        speakers = tuple(
+            Speaker(label, (known := self._speakers[label]).name, channel=known.channel or 1) for label in labels
+        )
         samples = max([audio_ms * PER_MS, *(turn.span.end for turn in turns)])
         return Diarization(uri, samples, tuple(turns), alone, speakers, bundle)
 
@@ -126,6 +139,11 @@ class Board:
         """How long everybody spoke."""
         spoken = live.airtime()
         return tuple(
-            Airtime(id=speaker.label, speech_ms=round(spoken[speaker.label][0] * 1000), name=speaker.name)
+            Airtime(
+                id=speaker.label,
+                speech_ms=round(spoken[speaker.label][0] * 1000),
+                name=speaker.name,
+                channel=self._speakers[speaker.label].channel,
+            )
             for speaker in live.speakers
         )

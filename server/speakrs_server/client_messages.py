@@ -29,8 +29,10 @@ class SessionStart(Message, frozen=True, kw_only=True, tag="session.start"):
     """Open a session. First message of an ingest connection, unless it resumes one.
 
     `token` where no header or subprotocol carries it. `mode` file: send as fast as acks allow. `max_delay_ms`: how
-    long a turn may stay provisional. `durability`: what `audio.ack.durable` promises. `keep_audio` until_final deletes
-    the sound once the result is there. Without `words` a server with captions listens for them.
+    long a turn may stay provisional. `revisions`: `labels` lets a final turn get another speaker when two turn out to
+    be one, with `none` it keeps the one it has. `turns`: `exclusive` for one speaker at a time. `durability`: what
+    `audio.ack.durable` promises. `keep_audio` until_final deletes the sound once the result is there. Without `words` a
+    server with captions listens for them.
     """
 
     token: Token | None = None
@@ -40,6 +42,8 @@ class SessionStart(Message, frozen=True, kw_only=True, tag="session.start"):
     max_delay_ms: Annotated[int, Meta(ge=1_000, le=120_000)] | None = None
     provisional: bool = True
     provisional_interval_ms: Annotated[int, Meta(ge=0, le=10_000)] = 250
+    revisions: Literal["labels", "none"] = "labels"
+    turns: Literal["overlapping", "exclusive"] = "overlapping"
     speakers: SpeakerHint = SpeakerHint()
     durability: Durability | None = None
     keep_audio: Literal["until_final", "with_result"] = "until_final"
@@ -100,6 +104,10 @@ class SpeakersHint(Message, frozen=True, kw_only=True, tag="speakers.hint"):
     max: Annotated[int, Meta(ge=1, le=100)] | None = None
 
 
+class Flush(Message, frozen=True, kw_only=True, tag="flush"):
+    """Make everything heard up to here final at once, and go on."""
+
+
 class WordsAdd(Message, frozen=True, kw_only=True, tag="words.add"):
     """Words to be given speakers; `offset_ms` is added to their times. `batch` names an utterance or a result of the
     recognizer. `final` false: they may still change; the next message of the same batch takes their place."""
@@ -126,7 +134,7 @@ class Ping(Message, frozen=True, kw_only=True, tag="ping"):
     id: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 0
 
 
-Command: TypeAlias = SpeakerRename | SpeakerSame | SpeakerDifferent | TurnReject | SpeakersHint
+Command: TypeAlias = SpeakerRename | SpeakerSame | SpeakerDifferent | TurnReject | SpeakersHint | Flush
 ClientMessage: TypeAlias = (
     SessionStart | SessionResume | SessionView | Command | WordsAdd | SessionShare | SessionEnd | Ping
 )

@@ -60,12 +60,16 @@ CODES: Mapping[str, Code] = MappingProxyType(
 class ProtocolError(SpeakrsError):
     """A conversation that cannot go on, or a message that cannot be taken."""
 
-    def __init__(self, code: str, message: str, *, fatal: bool = True, ref: str | None = None) -> None:
-        """code: a key of `CODES`; fatal: whether the connection ends; ref: type of the message it is about."""
+    def __init__(
+        self, code: str, message: str, *, fatal: bool = True, ref: str | None = None, retry_after_ms: int | None = None
+    ) -> None:
+        """code: a key of `CODES`; fatal: whether the connection ends; ref: type of the message it is about;
+        retry_after_ms: when to come back, where that is known."""
         super().__init__(message)
         self.code = CODES[code]
         self.fatal = fatal
         self.ref = ref
+        self.retry_after_ms = retry_after_ms
 
 
 class LocalProtocolError(ProtocolError):

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 TICK = 0.25
 """Seconds between looks at the clock."""
+JOURNAL_WARNINGS = (0.8, 0.95)
+"""Shares of a session's journal at which a warning is due."""
 PAGE = 256
 """Durable messages sent in one go."""
 FAREWELL = 2.0
@@ -52,6 +54,7 @@ class Connection:
         self._acked: messages.AudioAck | None = None
         self._acked_at = self._beat_at = server.now()
         self._flow = "ok"
+        self._filled = 0  # warnings of a full journal so far
 
     # -- from outside ----------------------------------------------------------------------------------------
 
@@ -180,11 +183,23 @@ class Connection:
         self._mine(hosted)
         if frame.offset > hosted.received:
             missing = hosted.ms(frame.offset - hosted.received)
+            self.server.host.metrics.anomalies.labels("gap").inc()
             self._outbox.put(messages.Warn(code="audio_gap", message=f"{missing} ms are missing and taken for silence"))
-        if hosted.journal.size > self.server.settings.journal_per_session_mb * 2**20:
-            raise RemoteProtocolError("max_duration", "the session fills its journal")
+        self._room(hosted)
         hosted.sound(frame)
         self.server.host.metrics.audio.labels("received").inc(frame.samples / hosted.audio.sample_rate)
+
+    def _room(self, hosted: Hosted) -> None:
+        """Warn before the journal is full, and end the connection when it is."""
+        share = hosted.journal.size / (self.server.settings.journal_per_session_mb * 2**20)
+        if share > 1:
+            raise RemoteProtocolError("max_duration", "the session fills its journal")
+        due = sum(share >= warning for warning in JOURNAL_WARNINGS)
+        if due > self._filled:
+            self._filled = due
+            self._outbox.put(
+                messages.Warn(code="max_duration", message=f"{share:.0%} of the session's journal is full")
+            )
 
     def _take(self, hosted: Hosted, message: ClientMessage) -> None:
         match message:
@@ -294,7 +309,7 @@ def _error(fault: ProtocolError, retry_after_ms: int | None = None) -> messages.
         fatal=fault.fatal,
         retryable=fault.code.retryable,
         ref=fault.ref,
-        retry_after_ms=retry_after_ms if fault.fatal and fault.code.retryable else None,
+        retry_after_ms=(fault.retry_after_ms or retry_after_ms) if fault.fatal and fault.code.retryable else None,
     )
 
 

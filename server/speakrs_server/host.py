@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,19 +11,20 @@ import anyio
 import anyio.abc
 import structlog
 
-from speakrs_server import messages
+from speakrs_server import enrolled, messages
 from speakrs_server.captions.service import Captions, unavailable
 from speakrs_server.codes import ProtocolError, RemoteProtocolError
 from speakrs_server.committer import Committer, Submission
 from speakrs_server.hosted import Hosted
-from speakrs_server.journal import Description, Journal, Owned, Saved, Store, read_description
+from speakrs_server.journal import VOICES, Description, Journal, Owned, Saved, Store, read_description
+from speakrs_server.limits import Pauses
 from speakrs_server.messages import ServerMessage
 from speakrs_server.metrics import Metrics
 from speakrs_server.recovery import recover
-from speakrs_server.results import finish
+from speakrs_server.results import finish, offline
 from speakrs_server.sessions import Registry
 from speakrs_server.settings import Settings
-from speakrs_server.unit import Recipe, Unit, recipe_for
+from speakrs_server.unit import EnrolledVoice, Recipe, Unit, recipe_for
 from speakrs_server.worker import Item, Report, Runner, Worker, lanes, runner_of
 from speakrs_stream import __version__
 from speakrs_stream.core.config import SpeakerBounds
@@ -45,16 +46,21 @@ class Host:
         engine: Engine,
         expel: Callable[[str, ProtocolError], None],
         runner: Runner | None = None,
+        opens: type[Unit] = Unit,
     ) -> None:
-        """expel: ends the conversations of a session; runner: answers questions instead of the engine's networks.
-        OSError where the data folder cannot be used."""
+        """expel: ends the conversations of a session; runner: answers questions instead of the engine's networks;
+        opens: what hears a session. OSError where the data folder cannot be used."""
         self.settings, self.engine = settings, engine
         self.store = Store(Path(settings.data_dir))
         self.registry = Registry()
         self.metrics = Metrics(__version__)
         self.sessions: dict[str, Hosted] = {}
         """Those that are heard, waited for, or finished here."""
-        self._expel = expel
+        self._expel, self._opens = expel, opens
+        self._pauses = Pauses()
+        self._restarts = 0  # lanes given up, as far as that was told
+        self._recovering: dict[str, anyio.Lock] = {}
+        self._low = False  # whether clients were told that the disk is nearly full
         self._runner = runner or runner_of(engine.networks)
         self._base = Recipe(
             engine.config, LiveConfig(), engine.model, engine.bundle.sha256, messages.AudioFormat(), SpeakerBounds()
@@ -83,13 +89,16 @@ class Host:
             max_batch=self.settings.max_batch,
             max_wait=self.settings.max_wait_ms / 1000,
             lanes=lanes(self.settings.lanes, self.engine.backend_name),
+            patience=self.settings.inference_timeout_s,
             observe=self.metrics.inferred,
         )
 
     def _report(self, report: Report) -> None:
         hosted = self.sessions.get(report.session)
         if hosted is not None:
+            before = hosted.processed
             hosted.report(report)
+            self.metrics.audio.labels("processed").inc((hosted.processed - before) / hosted.audio.sample_rate)
             hosted.want_snapshot(self.settings.snapshot_interval_s)
 
     def commit(self, submission: Submission) -> None:
@@ -107,9 +116,14 @@ class Host:
         """See `hosted.Outside`."""
         self.worker.give(session, item)
 
-    def seen(self, message: ServerMessage) -> None:
+    def seen(self, message: ServerMessage, latency_ms: int | None) -> None:
         """See `hosted.Outside`."""
-        self.metrics.told(message)
+        self.metrics.told(message, latency_ms)
+
+    def heard(self, anomalies: Mapping[str, int]) -> None:
+        """See `hosted.Outside`."""
+        for kind, samples in anomalies.items():
+            self.metrics.anomalies.labels(kind).inc(samples)
 
     def save(self, session: str, journal: Journal, saved: Saved) -> None:
         """See `hosted.Outside`."""
@@ -129,7 +143,7 @@ class Host:
         hosted = self.sessions[session]
 
         def work() -> messages.SessionFinal:
-            final = self.engine.diarization(unit.outcome(), session)
+            final = offline(session, unit, self.engine)
             done = finish(session, hosted.board, final, hosted.journal.audio_digest(), hosted.received)
             hosted.journal.keep({"live": done.live.to_json(), "final": done.final.to_json()})
             return done.message
@@ -137,6 +151,9 @@ class Host:
         async def task() -> None:
             try:
                 final = await anyio.to_thread.run_sync(work)
+            except OSError as error:
+                self.broke(session, "storage_full", f"the result cannot be written: {error.strerror or error}")
+                return
             except Exception as error:  # one session's result must not stop the others
                 log.error("result failed", session=session, error=f"{type(error).__name__}: {error}")
                 self.broke(session, "engine_failed", "the result could not be made")
@@ -167,11 +184,26 @@ class Host:
         log.warning("session broke", session=session, code=code)
         fault = RemoteProtocolError(code, message)
         self._expel(session, fault)
-        if fault.code.retryable:
-            self.registry.forget(session)
-        else:
+        if not fault.code.retryable:
             self.registry.failed(session)
-        self._tasks.start_soon(self.let_go, session)
+            self._tasks.start_soon(self.let_go, session)
+            return
+        self.registry.forget(session)
+        self._pauses.failed(session, self.now())
+        self._tasks.start_soon(self._go_on_later, session)
+
+    async def _go_on_later(self, session: str) -> None:
+        """A session that broke is read from its journal again, whether or not its client comes back for it."""
+        await self.let_go(session)
+        await anyio.sleep(max(self._pauses.left(session, self.now()), 0.5))
+        if self._closed or session in self.sessions:
+            return
+        try:
+            await self.recover(session)
+        except Owned:
+            return  # another process goes on with it
+        except Exception as error:  # it stays on the disk, and a resume tries again
+            log.error("session cannot be recovered", session=session, error=f"{type(error).__name__}: {error}")
 
     async def let_go(self, session: str) -> None:
         """Let go of a session: what is submitted is written first."""
@@ -191,9 +223,14 @@ class Host:
 
     # -- opening ---------------------------------------------------------------------------------------------
 
-    def recipe(self, request: messages.SessionStart, max_delay_ms: int) -> Recipe:
+    async def voices(self, request: messages.SessionStart) -> tuple[EnrolledVoice, ...]:
+        """Voices that a client wants recognised; RemoteProtocolError where they are not known."""
+        known, directory = request.speakers.known, self.settings.voices_dir
+        return await anyio.to_thread.run_sync(enrolled.find, known, directory, self.engine.bundle)
+
+    def recipe(self, request: messages.SessionStart, max_delay_ms: int, voices: Sequence[EnrolledVoice] = ()) -> Recipe:
         """What a session's hearing is made of; ConfigError where it asks for what is impossible."""
-        return recipe_for(request, max_delay_ms, self._base)
+        return recipe_for(request, max_delay_ms, self._base, voices)
 
     def words(self, asked: messages.WordsOption | None) -> tuple[messages.WordsOption | None, messages.Warn | None]:
         """What a session gets of the words it asks for, and what its client should know."""
@@ -207,9 +244,9 @@ class Host:
 
     async def open_session(self, description: Description, recipe: Recipe) -> Hosted:
         """A new session; OSError where its journal cannot be written."""
-        journal = await anyio.to_thread.run_sync(self._create, description)
+        journal = await anyio.to_thread.run_sync(self._create, description, recipe.voices)
         hosted = self.sessions[description.id] = Hosted(description, journal, self)
-        self.worker.host(description.id, Unit(recipe))
+        self.worker.host(description.id, self._opens(recipe))
         self._listen(hosted)
         return hosted
 
@@ -217,8 +254,9 @@ class Host:
         if self.captions is not None:
             self.captions.attend(hosted)
 
-    def _create(self, description: Description) -> Journal:
+    def _create(self, description: Description, voices: Sequence[EnrolledVoice]) -> Journal:
         journal = self.store.create(description.id)
+        enrolled.keep(journal.folder, voices)
         journal.describe(description)
         return journal
 
@@ -250,6 +288,15 @@ class Host:
 
     async def recover(self, session: str) -> None:
         """Go on with a session from its journal; Owned where another process has it."""
+        lock = self._recovering.setdefault(session, anyio.Lock())
+        async with lock:  # two at once would keep each other out of the folder
+            await self._recover(session)
+        if not lock.statistics().tasks_waiting:
+            self._recovering.pop(session, None)
+
+    async def _recover(self, session: str) -> None:
+        if session in self.sessions:
+            return
         loaded = await anyio.to_thread.run_sync(self._load, session)
         if loaded is None or session in self.sessions:
             return
@@ -286,17 +333,17 @@ class Host:
         journal = Journal(folder)
         try:
             journal.open()
-            recipe = self.recipe(description.request, description.max_delay_ms)
+            recipe = self.recipe(description.request, description.max_delay_ms, enrolled.kept(folder))
             hosted = Hosted(description, journal, self)
             told = sum(from_engine for _, from_engine in journal.messages())
             for saved in journal.snapshots():
                 try:
                     if saved.told <= told:
-                        unit = Unit.restore(saved.stream, recipe)
+                        unit = self._opens.restore(saved.stream, recipe)
                         return hosted, unit, recover(hosted, saved, unit)
                 except SnapshotMismatch:
                     continue
-            unit = Unit(recipe)
+            unit = self._opens(recipe)
             return hosted, unit, recover(hosted, None, unit)
         except BaseException:
             journal.close()
@@ -306,6 +353,9 @@ class Host:
         """Host a session that lies on the disk, asking another process for it if need be."""
         if self.store.folder(session) is None:
             raise RemoteProtocolError("unknown_session", "there is no such session")
+        if (pause := self._pauses.left(session, self.now())) > 0:
+            why, after = "the session failed again and again", round(pause * 1000) + 500
+            raise RemoteProtocolError("engine_failed", why, retry_after_ms=after)
         until = self.now() + HANDOVER
         while session not in self.sessions:
             try:
@@ -329,7 +379,13 @@ class Host:
         log.info("session given up", session=session)
 
     async def keep_house(self) -> None:
-        """Finish sessions nobody came back to, give up those that another process asks for."""
+        """Finish sessions nobody came back to, give up those that another process asks for, watch the networks."""
+        self.worker.watch()
+        if self.worker.figures.restarts > self._restarts:
+            self.metrics.restarts.inc(self.worker.figures.restarts - self._restarts)
+            self._restarts = self.worker.figures.restarts
+            log.error("the networks did not answer and were given up")
+        self._warn_of_disk()
         for session in self.registry.expired(self.now()):
             if (hosted := self.sessions.get(session)) is not None:
                 self.finish(hosted)
@@ -338,8 +394,19 @@ class Host:
             if hosted.journal.claimed():
                 await self.give_up(session)
 
+    def _warn_of_disk(self) -> None:
+        reserve, free = self.settings.disk_reserve_mb, self.store.free_mb()
+        if free >= 2 * reserve:
+            self._low = False
+        elif not self._low:
+            self._low = True
+            log.warning("the disk is nearly full", free_mb=round(free))
+            for hosted in self.sessions.values():
+                hosted.teller.pass_on(messages.Warn(code="storage_low", message="the server's disk is nearly full"))
+
     async def sweep(self) -> None:
         """Remove results whose time is over."""
+        self._pauses.forget(self.now() - 600)
         for session in await anyio.to_thread.run_sync(self.store.expire, time.time() - self.settings.result_ttl_s):
             self.registry.forget(session)
 
@@ -356,5 +423,6 @@ def _clean(folder: Path) -> bool:
     """Whether a session is finished and holds nothing that should be gone."""
     description = read_description(folder)
     kept = description is not None and description.request.keep_audio == "with_result"
-    left = any(folder.glob("snapshot-*.bin")) or (not kept and any(folder.glob("input-*.seg")))
-    return (folder / "final.json").exists() and not left
+    prints = any(folder.glob("snapshot-*.bin")) or (folder / VOICES).exists()
+    sound = not kept and any(folder.glob("input-*.seg"))
+    return (folder / "final.json").exists() and not prints and not sound

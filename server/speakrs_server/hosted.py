@@ -7,22 +7,25 @@ only once they, and all audio before them, are as safe as was promised.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from speakrs_server import messages
-from speakrs_server.board import Board
+from speakrs_server.board import PER_MS, Board
+from speakrs_server.channels import Numbering, Survey
 from speakrs_server.committer import Durability, Submission
 from speakrs_server.frames import AudioFrame
 from speakrs_server.journal import ATTACH, AUDIO, END, Caption, Description, Journal, Saved, command_record
 from speakrs_server.messages import Command, ServerMessage, WordsAdd
 from speakrs_server.records import Record
+from speakrs_server.reseeding import Reseeded, reseed
 from speakrs_server.teller import Listener, Teller
-from speakrs_server.translation import message_of
+from speakrs_server.translation import UNNUMBERED, message_of
 from speakrs_server.unit import Unit
 from speakrs_server.word_desk import WordDesk
 from speakrs_server.worker import Finish, Item, Mark, Order, Report, Sound
+from speakrs_stream.core.events import Event
 from speakrs_stream.core.grid import SAMPLE_RATE
 
 ARRIVALS = 512
@@ -60,8 +63,12 @@ class Outside(Protocol):
         """`session.final` was told."""
         ...
 
-    def seen(self, message: ServerMessage) -> None:
-        """A message was shown, for the figures."""
+    def heard(self, anomalies: Mapping[str, int]) -> None:
+        """What was odd about the sound of a session that is over: kind -> samples."""
+        ...
+
+    def seen(self, message: ServerMessage, latency_ms: int | None) -> None:
+        """A message was shown, for the figures; latency_ms: since the end of a new turn, or one that is final."""
         ...
 
 
@@ -87,6 +94,12 @@ class Hosted:
     """Messages so far that follow from the audio alone."""
     expected: deque[ServerMessage] = field(default_factory=deque)
     """Of those, the ones that were told before a restart and have not been heard again."""
+    logged: int = 0
+    """Of those, the ones that the journal had at a restart."""
+    drifted: bool = False
+    """Whether what is heard again differs from what was told."""
+    reseeded: Reseeded | None = None
+    """How what is heard becomes what is told, where they differ."""
     saved: int = 0
     """Sample at the client's rate of the newest snapshot."""
     over: bool = False
@@ -104,9 +117,12 @@ class Hosted:
     _arrivals: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=ARRIVALS))
     _saving: bool = False
     _heard_out: Unit | None = None  # where everything was heard and words are waited for
+    _numbering: Numbering = field(init=False)
 
     def __post_init__(self) -> None:
         self.teller = Teller(self.journal, self.durability, self.outside.commit, self._shown, self._failed)
+        audio = self.audio
+        self._numbering = Numbering(audio.channels if audio.channel_mode == "separate" else 1)
         words = self.description.request.words
         if words is not None and words.enabled:
             self.words = WordDesk(words, self.teller, self.journal, self.outside.now)
@@ -208,26 +224,49 @@ class Hosted:
         if report.processed is not None:
             self.processed = max(self.processed, report.processed)
         if report.events:
-            self._heard([message_of(event, self._latency) for event in report.events])
+            self._heard([told for event in report.events for told in self._messages(event, report.commanded)])
         if report.refused is not None:
             command, why = report.refused
             self.teller.pass_on(refusal(command, why))
         if report.mark is not None:
             cursor, stream = report.mark
             position, place, epoch = cursor
-            saved = Saved(stream, place, position, self.told, epoch)
-            self.teller.write([], lambda: self.outside.save(self.id, self.journal, saved))
+            plain = self.reseeded.plain() if self.reseeded else None
+            saved = Saved(stream, place, position, self.told, epoch, plain)
+            self._saving = not self.drifted
+            if self._saving:
+                self.teller.write([], lambda: self.outside.save(self.id, self.journal, saved))
+        if report.survey is not None and (self.drifted or (self.expected and not self.ending)):
+            self._reseed(report.survey)
         if report.finished is not None:
             unit = report.finished
+            if self.drifted or self.expected:
+                self._reseed(unit.survey())
+            self.outside.heard(unit.anomalies)
             for warning in unit.quality:
                 self.teller.pass_on(messages.Warn(code="audio", message=warning))
             self.teller.write([], lambda: self._concluding(unit))
         if report.fault is not None:
             self.outside.broke(self.id, *report.fault)
 
+    def _messages(self, event: Event, commanded: bool) -> Iterator[ServerMessage]:
+        """What is told about an event. commanded: whether the client asked for it."""
+        message = message_of(event, self._latency, self._numbering)
+        yield message
+        if isinstance(message, messages.SpeakerNamed) and not commanded:
+            for voice in self.description.request.speakers.known:
+                if message.name == (voice.name or voice.enrolment):
+                    yield messages.SpeakerIdentified(
+                        seq=UNNUMBERED, speaker=message.speaker, name=message.name, enrolment=voice.enrolment
+                    )
+                    return
+
     def _heard(self, told: list[ServerMessage]) -> None:
         fresh: list[tuple[ServerMessage, bool]] = []
-        for message in told:
+        for heard in told:
+            message = self.reseeded.message(heard) if self.reseeded else heard
+            if message is None or self.drifted:
+                continue
             if isinstance(message, messages.TurnProvisional):
                 fresh.append((message, False))
                 continue
@@ -235,9 +274,23 @@ class Hosted:
             if not self.expected:
                 fresh.append((message, True))
             elif bare(message) != bare(self.expected.popleft()):
-                self.outside.broke(self.id, "engine_failed", "what is heard now differs from what was told before")
-                return
-        self.teller.tell(fresh)
+                self.drifted = True
+        if not self.drifted:
+            self.teller.tell(fresh)
+
+    def _reseed(self, survey: Survey) -> None:
+        """Everything was heard again, and differs from what was told: go on from what was told."""
+        self.reseeded, told = reseed(self.board, survey, self._numbering)
+        self.drifted, self.told = False, self.logged
+        self.expected.clear()
+        self.teller.tell([(message, False) for message in told])
+        self.teller.pass_on(messages.Warn(code="reheard", message="some audio was heard otherwise after a restart"))
+        self._ask_for_snapshot()
+
+    def _age(self, message: ServerMessage) -> int | None:
+        if isinstance(message, messages.TurnProvisional) and message.rev == 1:
+            return self._latency(message.end_ms * PER_MS)
+        return message.latency_ms if isinstance(message, messages.TurnFinal) else None
 
     def _latency(self, sample: int) -> int | None:
         """Milliseconds since a sample at 16 kHz was received; None where that is not remembered."""
@@ -252,6 +305,9 @@ class Hosted:
         due = max(interval_s * self.audio.sample_rate, self.processed // 20)
         if self.ending or self._saving or self.processed - self.saved < due:
             return
+        self._ask_for_snapshot()
+
+    def _ask_for_snapshot(self) -> None:
         self.saved, self._saving = self.processed, True
         self.outside.give(self.id, Mark((self.received, self.journal.input.end, self.epoch)))
 
@@ -283,7 +339,7 @@ class Hosted:
 
     def _shown(self, told: Sequence[ServerMessage]) -> None:
         for message in told:
-            self.outside.seen(message)
+            self.outside.seen(message, self._age(message))
         if self.words is not None:
             self.words.heard(told)
         if self.board.ended and not self.over:

@@ -32,6 +32,8 @@ AUDIO, COMMAND, ATTACH, END, EVENT, SNAPSHOT, CAPTION = 1, 2, 3, 4, 5, 6, 7
 FROM_ENGINE = 1
 """Flag of messages that follow from the audio alone."""
 KEPT_SNAPSHOTS = 2
+VOICES = "voices.bin"
+"""File of the voices that a session is to recognise."""
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +75,8 @@ class Saved:
     """Messages that follow from the audio up to there."""
     epoch: int = 1
     """Of the newest connection then."""
+    reseeded: dict[str, Any] | None = None
+    """How what is heard becomes what is told, where that differs since an earlier restart."""
 
 
 class Owned(OutputError):
@@ -170,6 +174,7 @@ class Journal:
             "position": saved.position,
             "told": saved.told,
             "epoch": saved.epoch,
+            "reseeded": saved.reseeded,
         }
         body = pack_values(plain, {"stream": np.frombuffer(saved.stream, np.uint8)}, self.folder.name)
         self._snapshots += 1
@@ -191,7 +196,9 @@ class Journal:
                 continue
             cursor = Cursor(plain["segment"], plain["offset"])
             if cursor <= self.input.end:
-                yield Saved(arrays["stream"].tobytes(), cursor, plain["position"], plain["told"], plain["epoch"])
+                stream = arrays["stream"].tobytes()
+                told, epoch, reseeded = plain["told"], plain["epoch"], plain.get("reseeded")
+                yield Saved(stream, cursor, plain["position"], told, epoch, reseeded)
 
     # -- the end ---------------------------------------------------------------------------------------------
 
@@ -204,6 +211,7 @@ class Journal:
         """Once the last message is safe: drop what is not kept. Voice prints never are."""
         for number in self._snapshot_numbers():
             self._snapshot_path(number).unlink(missing_ok=True)
+        (self.folder / VOICES).unlink(missing_ok=True)
         if not keep_audio:
             self.input.delete()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LONGEST_PAUSE = 60.0
+"""Seconds that a session which fails again and again waits at most before it may go on."""
 RATE_WINDOW = 10.0
 """Seconds over which a client may send faster than its rate."""
 
@@ -18,14 +20,41 @@ class Bucket:
         self._level = burst
         self._at = now
 
-    def take(self, amount: float, now: float) -> bool:
-        """Whether `amount` fits; it counts only if it does."""
+    def left(self, now: float) -> float:
+        """Share of the burst that is left, 0 to 1."""
         self._level = min(self.burst, self._level + (now - self._at) * self.rate)
         self._at = now
+        return self._level / self.burst
+
+    def take(self, amount: float, now: float) -> bool:
+        """Whether `amount` fits; it counts only if it does."""
+        self.left(now)
         if amount > self._level:
             return False
         self._level -= amount
         return True
+
+
+class Pauses:
+    """Sessions that fail again and again wait longer each time, so that they do not hold up the others."""
+
+    def __init__(self) -> None:
+        self._failed: dict[str, tuple[int, float]] = {}
+
+    def failed(self, session: str, now: float) -> None:
+        """It failed once more. now: seconds of a clock that only goes forward."""
+        times = self._failed.get(session, (0, 0.0))[0] + 1
+        self._failed[session] = (times, now)
+
+    def left(self, session: str, now: float) -> float:
+        """Seconds that it has to wait; nothing the first time, then 2, 4, 8 … up to a minute."""
+        times, at = self._failed.get(session, (0, 0.0))
+        pause = min(2.0 ** (times - 1), LONGEST_PAUSE) if times > 1 else 0.0
+        return max(at + pause - now, 0.0)
+
+    def forget(self, before: float) -> None:
+        """Sessions that have not failed since then are as good as others."""
+        self._failed = {session: one for session, one in self._failed.items() if one[1] >= before}
 
 
 @dataclass(frozen=True, slots=True)

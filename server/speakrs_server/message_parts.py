@@ -16,6 +16,7 @@ SessionId = Annotated[str, Meta(pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$")]
 ShortText = Annotated[str, Meta(min_length=1, max_length=200)]
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Token = Annotated[str, Meta(min_length=1, max_length=8_192)]
+Channel = Annotated[int, Meta(ge=1, le=8)]
 Encoding = Literal["pcm_s16le", "pcm_f32le", "mulaw", "alaw"]
 Durability = Literal["none", "written", "synced"]
 
@@ -25,21 +26,31 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class AudioFormat(Message, frozen=True, kw_only=True):
-    """Sound as the client sends it; channels are averaged. framing: `header16` frames carry their position, `raw`
-    ones are nothing but samples."""
+    """Sound as the client sends it. framing: `header16` frames carry their position, `raw` ones are nothing but
+    samples. channel_mode: `mix` averages channels, `separate` hears each with speakers of its own."""
 
     encoding: Encoding = "pcm_s16le"
     sample_rate: Annotated[int, Meta(ge=8_000, le=96_000)] = 16_000
     channels: Annotated[int, Meta(ge=1, le=8)] = 1
     framing: Literal["header16", "raw"] = "header16"
+    channel_mode: Literal["mix", "separate"] = "mix"
+
+
+class KnownVoice(Message, frozen=True, kw_only=True):
+    """A voice that the server's voice store has, as `enrolment`, and what to call whoever sounds like it."""
+
+    enrolment: ShortText
+    name: ShortText | None = None
 
 
 class SpeakerHint(Message, frozen=True, kw_only=True):
-    """What is known of the number of speakers; `count` for exactly so many."""
+    """What is known of the speakers: how many (`count` for exactly so many; of each channel, where they are heard
+    apart), and voices that are to be recognised."""
 
     count: Annotated[int, Meta(ge=1, le=100)] | None = None
     min: Annotated[int, Meta(ge=1, le=100)] | None = None
     max: Annotated[int, Meta(ge=1, le=100)] | None = None
+    known: Annotated[tuple[KnownVoice, ...], Meta(max_length=100)] = ()
 
 
 class WordsOption(Message, frozen=True, kw_only=True):
@@ -113,13 +124,14 @@ class Models(Message, frozen=True, kw_only=True):
 
 
 class OpenTurn(Message, frozen=True, kw_only=True):
-    """A turn that is shown and may still change."""
+    """A turn that is shown and may still change; `channel`, from 1, where channels are heard apart."""
 
     turn: TurnId
     rev: int
     speaker: SpeakerId
     start_ms: Ms
     end_ms: Ms
+    channel: Channel | None = None
 
 
 class KnownSpeaker(Message, frozen=True, kw_only=True):
@@ -128,6 +140,7 @@ class KnownSpeaker(Message, frozen=True, kw_only=True):
     speaker: SpeakerId
     name: str | None = None
     merged_into: SpeakerId | None = None
+    channel: Channel | None = None
 
 
 class Airtime(Message, frozen=True, kw_only=True):
@@ -136,6 +149,7 @@ class Airtime(Message, frozen=True, kw_only=True):
     id: SpeakerId
     speech_ms: Ms
     name: str | None = None
+    channel: Channel | None = None
 
 
 class Results(Message, frozen=True, kw_only=True):

@@ -25,7 +25,8 @@ class Metrics:
         self.turns = Counter("speakrs_turns", "Messages about turns", ["kind"], registry=registry)
         self.latency = Histogram(
             "speakrs_turn_latency_seconds",
-            "From the end of a turn being received to its final message",
+            "From the end of a turn being received to its first and its final message",
+            ["kind"],
             buckets=LATENCY,
             registry=registry,
         )
@@ -42,6 +43,13 @@ class Metrics:
         self.inference = Histogram(
             "speakrs_inference_seconds", "Time of one batch", ["model"], buckets=FAST, registry=registry
         )
+        self.depth = Gauge("speakrs_queue_depth", "Inferences that wait for the networks", registry=registry)
+        self.restarts = Counter(
+            "speakrs_worker_restarts",
+            "Times that the networks did not answer and the worker was replaced",
+            registry=registry,
+        )
+        self.anomalies = Counter("speakrs_audio_anomalies", "What was odd about the sound", ["kind"], registry=registry)
         self.fsync = Histogram("speakrs_journal_fsync_seconds", "Time of one flush", buckets=FAST, registry=registry)
         self.journal = Gauge("speakrs_journal_bytes", "Journal of all open sessions", registry=registry)
         self.resumes = Counter("speakrs_resumes", "Attempts to resume", ["result"], registry=registry)
@@ -53,8 +61,8 @@ class Metrics:
         self.build = Gauge("speakrs_build_info", "1; the version is a label", ["version"], registry=registry)
         self.build.labels(version).set(1)
 
-    def told(self, message: ServerMessage) -> None:
-        """Count a message that was shown."""
+    def told(self, message: ServerMessage, latency_ms: int | None = None) -> None:
+        """Count a message that was shown; latency_ms: since the end of a new turn, or one that is final."""
         match message:
             case messages.TurnProvisional():
                 self.turns.labels("provisional").inc()
@@ -62,8 +70,6 @@ class Metrics:
                     self.relabels.labels("turn").inc()
             case messages.TurnFinal():
                 self.turns.labels("final").inc()
-                if message.latency_ms is not None:
-                    self.latency.observe(message.latency_ms / 1000)
             case messages.TurnRetracted():
                 self.turns.labels("retracted").inc()
             case messages.SpeakerMerged():
@@ -74,8 +80,9 @@ class Metrics:
                 self.words.labels(message.status).inc(len(message.words))
             case messages.WordsRelabelled():
                 self.words.labels("relabelled").inc(len(message.words))
-            case _:
-                return
+        if latency_ms is not None:
+            kind = "final" if isinstance(message, messages.TurnFinal) else "provisional"
+            self.latency.labels(kind).observe(latency_ms / 1000)
 
     def inferred(self, model: str, size: int, seconds: float) -> None:
         """Count a batch."""

@@ -26,6 +26,12 @@ FIRST: Mapping[Role, tuple[type[msgspec.Struct], ...]] = {
     "view": (messages.SessionView,),
 }
 """What may come first."""
+LENGTH_WARNINGS_S = (600, 300, 60)
+"""Seconds of audio left, of the longest that a session may have, at which a warning is due."""
+NEARLY = 0.25
+"""Share of what may come at once, left over, at which a client that sends too fast is warned."""
+WARN_AGAIN_S = 10.0
+"""Seconds between warnings of sending too fast."""
 IDLE_WARNINGS = (0.5, 0.8)
 """Shares of the idle time after which a warning is due."""
 
@@ -71,6 +77,8 @@ class Conversation:
         self._began = now
         self._heard = now
         self._warned = 0
+        self._lengths = [left for left in LENGTH_WARNINGS_S if left < limits.max_session_s]
+        self._fast = float("-inf")
         self._control = Bucket(limits.control_rate, 2 * limits.control_rate, now)
         self._sound = Bucket(limits.max_rate, 1.0, now)
 
@@ -162,6 +170,27 @@ class Conversation:
             return []
         if self.phase == "ending" or self.role == "view":
             return []
+        return [*self._too_long(), *self._too_fast(now), *self._too_quiet(now)]
+
+    def _too_long(self) -> list[messages.Warn]:
+        left = self.limits.max_session_s - self.position / self.audio.sample_rate
+        due = [share for share in self._lengths if left <= share]
+        if not due:
+            return []
+        self._lengths = [share for share in self._lengths if share < min(due)]
+        return [messages.Warn(code="max_duration", message=f"the session has room for {left:.0f} s of audio")]
+
+    def _too_fast(self, now: float) -> list[messages.Warn]:
+        audio = self._live and self._sound.left(now) < NEARLY
+        if now - self._fast < WARN_AGAIN_S or not (audio or self._control.left(now) < NEARLY):
+            return []
+        self._fast = now
+        most = (
+            f"{self.limits.max_rate:g} times real time" if audio else f"{self.limits.control_rate:g} messages a second"
+        )
+        return [messages.Warn(code="too_fast", message=f"no more than {most} for long, or the connection is closed")]
+
+    def _too_quiet(self, now: float) -> list[messages.Warn]:
         silent = now - self._heard
         if silent >= self.limits.idle_s:
             raise RemoteProtocolError("idle", f"no audio and no ping for {self.limits.idle_s:g} s")

@@ -6,15 +6,14 @@ import msgspec
 
 from speakrs_server import messages
 from speakrs_server.hosted import Hosted
-from speakrs_server.identifiers import turn_id
 from speakrs_server.journal import AUDIO, CAPTION, COMMAND, END, Caption, Saved
 from speakrs_server.messages import WordsAdd, decode_client
 from speakrs_server.records import Cursor
+from speakrs_server.reseeding import Reseeded
 from speakrs_server.translation import message_of
 from speakrs_server.unit import Unit
-from speakrs_server.worker import Finish, Item, Order, Sound
+from speakrs_server.worker import Ask, Finish, Item, Order, Sound
 from speakrs_stream.audio.pcm import WIDTHS
-from speakrs_stream.core.events import TurnStarted
 
 
 def recover(hosted: Hosted, saved: Saved | None, unit: Unit) -> list[Item]:
@@ -23,6 +22,8 @@ def recover(hosted: Hosted, saved: Saved | None, unit: Unit) -> list[Item]:
     saved: the snapshot that `unit` was restored from; None for a new unit
     """
     over_at = _fold(hosted, saved.told if saved else 0)
+    if saved is not None and saved.reseeded is not None:
+        hosted.reseeded = Reseeded.of(saved.reseeded)
     _show_open(hosted, unit)
     hosted.over = hosted.board.ended
     hosted.teller.epoch = saved.epoch if saved else 1
@@ -31,8 +32,8 @@ def recover(hosted: Hosted, saved: Saved | None, unit: Unit) -> list[Item]:
     if over_at is not None:  # the audio may be gone by now
         hosted.received = hosted.processed = over_at
     hosted.durable = hosted.received
-    if hosted.ending and not any(isinstance(item, Finish) for item in items):
-        items.append(Finish())
+    last = [Finish()] if hosted.ending else []
+    items = [*(item for item in items if not isinstance(item, Finish)), Ask(), *last]
     _words(hosted)
     return items
 
@@ -52,16 +53,18 @@ def _fold(hosted: Hosted, after: int) -> int | None:
             engine += 1
             if engine > after:
                 hosted.expected.append(message)
-    hosted.told = after
+    hosted.told, hosted.logged = after, engine
     return over_at
 
 
 def _show_open(hosted: Hosted, unit: Unit) -> None:
     """Turns that the snapshot shows and that did not end in what was told since."""
     over = {getattr(message, "turn", "") for message in hosted.expected}
-    for turn in unit.session.state.turns.values():
-        if not turn.final and turn_id(turn.turn) not in over:
-            hosted.board.push(message_of(TurnStarted(turn.turn, turn.revision, turn.speaker, turn.span)))
+    for turn in unit.open_turns():
+        heard = message_of(turn, numbering=unit.heard.numbering)
+        message = hosted.reseeded.message(heard) if hosted.reseeded else heard
+        if isinstance(message, messages.TurnProvisional) and message.turn not in over:
+            hosted.board.push(message)
 
 
 def _again(hosted: Hosted, cursor: Cursor | None) -> list[Item]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from speakrs_server.board import Board
 from speakrs_server.messages import Digests, Results, SessionFinal
+from speakrs_server.unit import Unit
 from speakrs_stream.core.grid import SAMPLE_RATE
 from speakrs_stream.core.live.comparison import match
-from speakrs_stream.diarization import Diarization, Speaker
+from speakrs_stream.diarization import Diarization
+from speakrs_stream.engine import Engine
 from speakrs_stream.formats import FORMATS, render
 
 INLINE = 32_768
@@ -42,6 +45,27 @@ class Finished:
     """Its number is still to be set."""
 
 
+def offline(session: str, unit: Unit, engine: Engine) -> Diarization:
+    """What the networks' answers say when all of them are looked at together; needs a unit that is closed.
+
+    Channels that were heard apart have speakers of their own: `CH2_SPEAKER_00` is the first of the second channel.
+    """
+    parts = [engine.diarization(outcome, session) for outcome in unit.outcomes()]
+    if unit.recipe.exclusive:
+        parts = [replace(part, turns=part.exclusive) for part in parts]
+    return parts[0] if not unit.recipe.separate else beside(parts)
+
+
+def beside(parts: Sequence[Diarization]) -> Diarization:
+    """Results of several channels of one recording as one."""
+    turns, speakers = [], []
+    for channel, part in enumerate(parts, start=1):
+        turns += [replace(turn, speaker=f"CH{channel}_{turn.speaker}") for turn in part.turns]
+        speakers += [replace(s, label=f"CH{channel}_{s.label}", channel=channel) for s in part.speakers]
+    alone = Diarization.from_turns(turns).exclusive
+    return replace(parts[0], turns=tuple(turns), exclusive=alone, speakers=tuple(speakers))
+
+
 def finish(session: str, board: Board, final: Diarization, audio_sha256: str, samples: int) -> Finished:
     """Both results, with the names the live one knows, and the message that says so.
 
@@ -53,7 +77,7 @@ def finish(session: str, board: Board, final: Diarization, audio_sha256: str, sa
     named = {mapping[label]: name for label, name in reversed(names.items()) if label in mapping}
     final = replace(
         final,
-        speakers=tuple(Speaker(s.label, named.get(s.label, s.name)) for s in final.speakers),  # no voice prints
+        speakers=tuple(replace(s, name=named.get(s.label, s.name), embedding=None) for s in final.speakers),
     )
     texts = {"live": render(live, "rttm"), "final": render(final, "rttm")}
     digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}

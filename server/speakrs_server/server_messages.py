@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 from speakrs_server.message_parts import (
     Airtime,
     AudioFormat,
+    Channel,
     Digests,
     Durability,
     Id,
@@ -74,7 +75,8 @@ class AudioAck(Message, frozen=True, kw_only=True, tag="audio.ack"):
 
 
 class TurnProvisional(Message, frozen=True, kw_only=True, tag="turn.provisional"):
-    """Somebody is heard; edges and speaker may change. `was`: the speaker it was shown as before."""
+    """Somebody is heard; edges and speaker may change. `was`: the speaker it was shown as before. `channel`, from 1,
+    where channels are heard apart."""
 
     turn: TurnId
     rev: int
@@ -82,6 +84,7 @@ class TurnProvisional(Message, frozen=True, kw_only=True, tag="turn.provisional"
     start_ms: Ms
     end_ms: Ms
     was: SpeakerId | None = None
+    channel: Channel | None = None
 
 
 class TurnFinal(Message, frozen=True, kw_only=True, tag="turn.final"):
@@ -94,6 +97,7 @@ class TurnFinal(Message, frozen=True, kw_only=True, tag="turn.final"):
     start_ms: Ms
     end_ms: Ms
     latency_ms: int | None = None
+    channel: Channel | None = None
 
 
 class TurnRetracted(Message, frozen=True, kw_only=True, tag="turn.retracted"):
@@ -118,6 +122,7 @@ class SpeakerCreated(Message, frozen=True, kw_only=True, tag="speaker.created"):
     seq: Seq
     speaker: SpeakerId
     at_ms: Ms
+    channel: Channel | None = None
 
 
 class SpeakerMerged(Message, frozen=True, kw_only=True, tag="speaker.merged"):
@@ -142,6 +147,15 @@ class SpeakerNamed(Message, frozen=True, kw_only=True, tag="speaker.named"):
     seq: Seq
     speaker: SpeakerId
     name: str
+
+
+class SpeakerIdentified(Message, frozen=True, kw_only=True, tag="speaker.identified"):
+    """A speaker sounds like a voice that the client named at the start; `speaker.named` goes before it."""
+
+    seq: Seq
+    speaker: SpeakerId
+    name: str
+    enrolment: str
 
 
 class WordsLabelled(Message, frozen=True, kw_only=True, tag="words.labelled"):
@@ -240,6 +254,7 @@ DurableMessage: TypeAlias = (
     | SpeakerMerged
     | SpeakerSplit
     | SpeakerNamed
+    | SpeakerIdentified
     | WordsLabelled
     | WordsRelabelled
     | SessionFinalizing

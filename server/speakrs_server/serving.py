@@ -108,10 +108,12 @@ async def running(server: Server, check: Callable[[Engine], None] = golden) -> A
             sockets += admin
             server.ready = True
             log.info("listening", host=server.settings.host, port=port_of(sockets[0]))
+            server.notifier.ready(f"listening on port {port_of(sockets[0])}")
             server.tls = context
             yield port_of(sockets[0]), port_of(admin[0]) if admin else 0
         finally:
             with anyio.CancelScope(shield=True):
+                server.notifier.stopping()
                 for one in sockets:
                     one.close(close_connections=False)
                 await server.drain()
@@ -188,6 +190,7 @@ async def serve_until_signal(server: Server, announce: Callable[[int], None]) ->
 
 def reload(server: Server) -> None:
     """Read keys and certificates again; what cannot be used is said, and the old ones stay."""
+    server.notifier.reloading()
     try:
         fresh = read_authenticator(server.settings)
         if server.tls is not None:
@@ -196,6 +199,7 @@ def reload(server: Server) -> None:
         log.info("reloaded")
     except (SpeakrsError, OSError, ssl.SSLError) as error:
         log.error("reload failed", error=str(error))
+    server.notifier.ready("serving")
 
 
 def run(settings: Settings, announce: Callable[[int], None], engine: Callable[[Settings], Engine]) -> int:

@@ -54,6 +54,9 @@ class Settings:
     tuned: str = ""
     """File of pipeline settings, as `speakrs-stream tune` writes them; empty takes the bundle's own."""
 
+    voices_dir: str = ""
+    """Folder of enrolled voices (`speakrs-stream voices`) that clients may have recognised by name; empty: none."""
+
     tokens_file: str = ""
     """File of tokens, one a line: name, scopes (ingest,view,admin) and token, separated by blanks."""
 
@@ -134,6 +137,9 @@ class Settings:
 
     commit_interval_ms: int = 20
     """Milliseconds that the journal gathers records before it writes them."""
+
+    inference_timeout_s: float = 4.0
+    """Seconds after which networks that do not answer are given up (later where they are always slow)."""
 
     snapshot_interval_s: int = 10
     """Seconds of audio between snapshots of a session."""

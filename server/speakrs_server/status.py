@@ -16,7 +16,7 @@ STATES: tuple[Any, ...] = ("attached", "parked", "ending", "final", "failed")
 
 def health(server: Server) -> tuple[str, bool]:
     """A word for the state, and whether the process is worth keeping."""
-    since = server.host.worker.since
+    since = server.host.worker.since  # the networks are watched; what else hangs can only be killed
     if since is not None and server.now() - since > WEDGED:
         return "Critical", False
     return ("Healthy", True) if server.loop_lag < 1.0 else ("Degraded", False)
@@ -38,6 +38,7 @@ def measure(server: Server) -> None:
     for state in STATES:
         metrics.sessions.labels(state).set(host.registry.count(state))
     metrics.capacity.set(host.worker.figures.capacity())
+    metrics.depth.set(host.worker.depth)
     metrics.rtf.set(host.worker.figures.rtf)
     metrics.loop_lag.set(server.loop_lag)
     metrics.lag.set(max((hosted.unworked_ms for hosted in host.sessions.values()), default=0) / 1000)

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from typing import assert_never
 
 from speakrs_server import messages
+from speakrs_server.channels import Numbering
 from speakrs_server.identifiers import speaker_id, turn_id
 from speakrs_stream.core import events
 from speakrs_stream.core.grid import Span
 from speakrs_stream.formats.text import milliseconds
 
+MIXED = Numbering()
+"""Channels are averaged."""
 UNNUMBERED = 0
 """`seq` of a durable message that has no place in the log yet."""
 
@@ -21,9 +24,16 @@ def span_ms(span: Span) -> tuple[int, int]:
 
 
 def message_of(
-    event: events.Event, latency_ms: Callable[[int], int | None] = lambda sample: None
+    event: events.Event,
+    latency_ms: Callable[[int], int | None] = lambda sample: None,
+    numbering: Numbering = MIXED,
 ) -> messages.ServerMessage:
-    """What to tell about an event; durable ones are unnumbered. latency_ms: time since a sample was received."""
+    """What to tell about an event; durable ones are unnumbered. latency_ms: time since a sample was received;
+    numbering: which channel a speaker is heard on."""
+
+    def channel(speaker: int) -> int | None:
+        return numbering.inner(speaker)[1] + 1 if numbering.channels > 1 else None
+
     match event:
         case events.TurnStarted() | events.TurnRevised() | events.TurnRelabelled():
             start, end = span_ms(event.span)
@@ -35,6 +45,7 @@ def message_of(
                 start_ms=start,
                 end_ms=end,
                 was=was,
+                channel=channel(event.speaker),
             )
         case events.TurnFinal():
             start, end = span_ms(event.span)
@@ -46,6 +57,7 @@ def message_of(
                 start_ms=start,
                 end_ms=end,
                 latency_ms=latency_ms(event.span.end),
+                channel=channel(event.speaker),
             )
         case events.TurnRetracted():
             return messages.TurnRetracted(seq=UNNUMBERED, turn=turn_id(event.turn), rev=event.revision)
@@ -57,7 +69,10 @@ def message_of(
             )
         case events.SpeakerCreated():
             return messages.SpeakerCreated(
-                seq=UNNUMBERED, speaker=speaker_id(event.speaker), at_ms=milliseconds(event.at)
+                seq=UNNUMBERED,
+                speaker=speaker_id(event.speaker),
+                at_ms=milliseconds(event.at),
+                channel=channel(event.speaker),
             )
         case events.SpeakerMerged():
             return messages.SpeakerMerged(

@@ -2,6 +2,9 @@
 
 Batches run in lanes, threads of one inference each; without lanes in the thread itself.
 
+Networks that do not answer cannot be stopped. `watch` notices, leaves their lane to itself and asks what was in that
+batch again, one question at a time: whoever hangs alone is to blame, and ends.
+
 A session's inputs are worked on strictly one after the other, each once everything before is answered, so that what
 follows from them does not depend on when they came. A fault of one session ends that session alone.
 """
@@ -12,22 +15,28 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import numpy as np
 from numpy.typing import NDArray
 
+from speakrs_server.channels import Survey
+from speakrs_server.lanes import Lanes
 from speakrs_server.messages import Command
 from speakrs_server.unit import Unit
 from speakrs_stream.core.events import Event
 from speakrs_stream.core.jobs import Job
 from speakrs_stream.core.scheduler import Asked, Scheduler
 from speakrs_stream.driver import run
-from speakrs_stream.errors import AudioError, SessionError
+from speakrs_stream.errors import AudioError, ModelError, SessionError
 from speakrs_stream.inference.auto import usable_cores
 from speakrs_stream.inference.networks import Networks
 
+PATIENCE = 4.0
+"""Seconds after which networks that do not answer are given up."""
+SLOWER = 8
+"""Times its usual time that a batch may take beyond that."""
 Runner: TypeAlias = Callable[[list[Job]], NDArray[Any]]
 """Runs questions of one network and shape."""
 
@@ -62,11 +71,16 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """Asks what is shown once everything before is worked on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """No more audio comes."""
 
 
-Item: TypeAlias = Sound | Order | Mark | Finish
+Item: TypeAlias = Sound | Order | Mark | Ask | Finish
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +95,10 @@ class Report:
     """Sample at the client's rate up to which it has been shown."""
     mark: tuple[Any, bytes] | None = None
     """A snapshot that was asked for, and its name."""
+    survey: Survey | None = None
+    """What the session shows, where that was asked for."""
+    commanded: bool = False
+    """Whether the events are what a command led to."""
     refused: tuple[Command, str] | None = None
     """A command that could not be done, and why."""
     finished: Unit | None = None
@@ -95,6 +113,16 @@ class _Hosted:
     items: deque[Item] = field(default_factory=deque)
     finishing: bool = False
     closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A batch in a lane."""
+
+    began: float
+    """When."""
+    asking: list[tuple[Asked[str], _Hosted]]
+    """What is asked, and by which hearing."""
 
 
 @dataclass(slots=True)
@@ -115,6 +143,8 @@ class Figures:
     """Inferences in them."""
     faults: int = 0
     """Sessions that failed."""
+    restarts: int = 0
+    """Lanes that were given up because the networks did not answer."""
 
     @property
     def rtf(self) -> float:
@@ -138,6 +168,7 @@ class Worker:
         max_batch: int = 16,
         max_wait: float = 0.0,
         lanes: int = 0,
+        patience: float = PATIENCE,
         observe: Callable[[str, int, float], None] = lambda model, size, seconds: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -145,14 +176,17 @@ class Worker:
 
         max_batch: questions in a batch at most; max_wait: seconds to wait for a batch to fill up
         lanes: batches run at a time, each in a thread of its own; 0 runs them in the worker's thread
+        patience: seconds that a batch may take in a lane
         """
         self.figures = Figures(lanes=max(lanes, 1))
         self.since: float | None = None
         """When the work at hand began; None while there is none."""
         self._runner, self._tell, self._observe, self._clock = runner, tell, observe, clock
         self._plan: Scheduler[str] = Scheduler(max_batch=max_batch, max_wait=max_wait)
-        self._lanes = ThreadPoolExecutor(lanes, "speakrs-lane") if lanes else None
-        self._running: dict[int, float] = {}  # batches in lanes: number -> when they began
+        self._lanes = Lanes(lanes) if lanes else None
+        self._running: dict[int, Running] = {}  # batches in lanes, by number
+        self._given_up = patience
+        self._suspects: deque[tuple[Asked[str], _Hosted]] = deque()  # to be asked one at a time
         self._batches = 0
         self._hosted: dict[str, _Hosted] = {}
         self._touched: set[str] = set()
@@ -183,7 +217,16 @@ class Worker:
             self._changed.notify()
         self._thread.join()
         if self._lanes is not None:
-            self._lanes.shutdown(cancel_futures=True)
+            self._lanes.close()
+
+    def watch(self) -> None:
+        """Look whether the networks answer; to be called again and again."""
+        self._send(self._watch)
+
+    @property
+    def depth(self) -> int:
+        """Questions that wait for the networks."""
+        return len(self._plan)
 
     def _send(self, call: Callable[[], None]) -> None:
         with self._changed:
@@ -204,26 +247,56 @@ class Worker:
                     return
                 calls, self._inbox = self._inbox, deque()
             began = self._clock()
-            self.since = min([began, *self._running.values()])
+            self.since = min([began, *(running.began for running in self._running.values())])
             for call in calls:
                 call()
             touched, self._touched = self._touched, set()
             for session in touched:
                 self._advance(session)
-            while self._free and (batch := self._plan.take(self._clock())):
+            while self._free and (batch := self._take()):
                 self._start(batch)
                 if self._lanes is None:
                     break
             self.figures.busy_s += self._clock() - began
-            self.since = min(self._running.values(), default=None)
+            self.since = min((running.began for running in self._running.values()), default=None)
 
     @property
     def _free(self) -> bool:
         """Whether a batch could be run now."""
         return self._lanes is None or len(self._running) < self.figures.lanes
 
+    def _take(self) -> list[Asked[str]]:
+        """What to run now: those who are suspected to hang by themselves, before everybody else."""
+        while self._suspects:
+            one, hosted = self._suspects.popleft()
+            if self._hosted.get(one.stream) is hosted:
+                return [one]
+        return self._plan.take(self._clock())
+
+    def _watch(self) -> None:
+        now = self._clock()
+        hung = [number for number, one in self._running.items() if now - one.began >= self._longest(len(one.asking))]
+        if not hung or self._lanes is None:
+            return
+        for number in hung:
+            asking = self._running.pop(number).asking
+            self.figures.restarts += 1
+            if len(asking) > 1:
+                self._suspects.extend(asking)
+            elif self._hosted.get(asking[0][0].stream) is asking[0][1]:
+                self._fail(asking[0][0].stream, TimeoutError())
+        old, self._lanes = self._lanes, Lanes(self.figures.lanes)
+        old.close()  # what runs there still answers
+
+    def _longest(self, questions: int) -> float:
+        """Seconds that so many questions may take: a machine that is slow in all of them is no hung network."""
+        usual = self.figures.lane_s / self.figures.questions if self.figures.questions else 0.0
+        return max(self._given_up, SLOWER * usual * questions)
+
     def _patience(self) -> float | None:
         """Seconds until a batch is due; None where none waits, or all lanes are taken."""
+        if self._suspects and self._free:
+            return 0.0
         deadline = self._plan.deadline() if self._free else None
         return None if deadline is None else deadline - self._clock()
 
@@ -275,11 +348,14 @@ class Worker:
                     unit.push(following.payload, following.offset)
             case Order():
                 try:
-                    self._tell(Report(session, tuple(unit.command(item.command)), unit.processed))
+                    events = tuple(unit.command(item.command))
+                    self._tell(Report(session, events, unit.processed, commanded=True))
                 except (SessionError, ValueError) as error:
                     self._tell(Report(session, refused=(item.command, str(error))))
             case Mark():
                 self._tell(Report(session, processed=unit.processed, mark=(item.name, unit.snapshot())))
+            case Ask():
+                self._tell(Report(session, processed=unit.processed, survey=unit.survey()))
             case Finish():
                 unit.finish()
                 hosted.finishing = True
@@ -292,14 +368,15 @@ class Worker:
             self._answered(asking, *self._infer(batch))
             return
         number, self._batches = self._batches, self._batches + 1
-        self._running[number] = self._clock()
+        self._running[number] = Running(self._clock(), asking)
 
         def work() -> None:
             answers, seconds = self._infer(batch)
             self._send(lambda: done(answers, seconds))
 
         def done(answers: list[Answer], seconds: float) -> None:
-            del self._running[number]
+            if self._running.pop(number, None) is None:
+                return  # given up: it was asked again
             self.figures.lane_s += seconds
             self._answered(asking, answers, seconds)
 
@@ -338,6 +415,8 @@ class Worker:
 
     def _resolve(self, one: Asked[str], output: NDArray[Any]) -> None:
         hosted = self._hosted[one.stream]
+        if not numbers(one.job, output):
+            raise ModelError(f"the {one.job.model} network gives values that are not numbers")
         self._touched.add(one.stream)
         before = hosted.unit.processed
         events = hosted.unit.resolve(one.job.id, output)
@@ -345,6 +424,14 @@ class Worker:
         if events or after != before:
             self.figures.audio_s += max(after - before, 0) / hosted.unit.recipe.audio.sample_rate
             self._tell(Report(one.stream, tuple(events), after))
+
+
+def numbers(job: Job, output: NDArray[Any]) -> bool:
+    """Whether an answer consists of numbers; embeddings of those who say nothing (multimask) may be none."""
+    finite = np.isfinite(output)
+    if job.model == "multimask" and output.ndim == 2:
+        finite = finite[job.inputs["masks"].any(axis=1)]
+    return bool(finite.all())
 
 
 def lanes(wanted: int, backend: str) -> int:

@@ -45,6 +45,7 @@ def dumps(diarization: Diarization, *, embeddings: bool = False, words: Iterable
                 "seconds": round(airtime[speaker.label][0], 7),
                 "turns": airtime[speaker.label][1],
             }
+            | ({"channel": speaker.channel} if speaker.channel != 1 else {})
             | (
                 {"embedding": [float(f"{value:.9g}") for value in speaker.embedding]}
                 if embeddings and speaker.embedding is not None
@@ -169,10 +170,13 @@ def _speaker(item: Mapping[str, Any], where: str) -> Speaker:
     name = item.get("name")
     if name is not None and not isinstance(name, str):
         raise FormatError(f"{where}.name is neither text nor null")
+    channel = item.get("channel", 1)
+    if not isinstance(channel, int) or isinstance(channel, bool) or channel < 1:
+        raise FormatError(f"{where}.channel is no number from 1")
     numbers = item.get("embedding")
     if numbers is None:
-        return Speaker(_string(item, "label", f"{where}.label"), name)
+        return Speaker(_string(item, "label", f"{where}.label"), name, channel=channel)
     if not isinstance(numbers, list) or not all(isinstance(n, (int, float)) and math.isfinite(n) for n in numbers):
         raise FormatError(f"{where}.embedding is no list of numbers")
     with np.errstate(over="ignore"):
-        return Speaker(_string(item, "label", f"{where}.label"), name, np.array(numbers, np.float32))
+        return Speaker(_string(item, "label", f"{where}.label"), name, np.array(numbers, np.float32), channel)

@@ -1,6 +1,6 @@
 """NIST RTTM, the exchange format of speaker diarization: one `SPEAKER` line per turn.
 
-`SPEAKER <recording> 1 <start> <duration> <NA> <NA> <speaker> <NA> <NA>`, seconds with three decimals
+`SPEAKER <recording> <channel> <start> <duration> <NA> <NA> <speaker> <NA> <NA>`, seconds with three decimals
 (NIST Rich Transcription evaluation plan, 2009).
 """
 
@@ -23,14 +23,15 @@ def render(diarization: Diarization, *, exclusive: bool = False) -> str:
     """The turns by start then speaker; blanks in names become `_`, as RTTM separates fields by blanks."""
     uri = one_word(diarization.uri)
     names = unique(diarization.labels, one_word)
+    channels = {speaker.label: speaker.channel for speaker in diarization.speakers}
     rows = []
     for turn in diarization.view(exclusive):
         start, end = milliseconds(turn.span.start), milliseconds(turn.span.end)
         if end > start:
-            rows.append((start, names[turn.speaker], end - start))
+            rows.append((start, names[turn.speaker], end - start, channels[turn.speaker]))
     return "".join(
-        f"SPEAKER {uri} 1 {_decimal(start)} {_decimal(length)} <NA> <NA> {name} <NA> <NA>\n"
-        for start, name, length in sorted(rows)
+        f"SPEAKER {uri} {channel} {_decimal(start)} {_decimal(length)} <NA> <NA> {name} <NA> <NA>\n"
+        for start, name, length, channel in sorted(rows)
     )
 
 

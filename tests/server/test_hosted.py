@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from speakrs_server.identifiers import new_session
 from speakrs_server.journal import Description, Journal, Saved, Store
 from speakrs_server.outbox import Outbox
 from speakrs_server.recovery import recover
-from speakrs_server.results import finish
+from speakrs_server.results import finish, offline
 from speakrs_server.teller import Listener
 from speakrs_server.unit import Unit
-from speakrs_server.worker import Finish, Item, Mark, Order, Report, Sound
+from speakrs_server.worker import Ask, Finish, Item, Mark, Order, Report, Sound
 from speakrs_stream.driver import answer
 from tests.server.rig import engine, talk
 from tests.server.test_unit import recipe
@@ -52,7 +53,7 @@ class Inline:
         self.hosted.snapshot_saved()
 
     def conclude(self, session: str, unit: Unit) -> None:
-        final = engine().diarization(unit.outcome(), session)
+        final = offline(session, unit, engine())
         digest, received = self.hosted.journal.audio_digest(), self.hosted.received
         self.hosted.concluded(finish(session, self.hosted.board, final, digest, received).message)
 
@@ -62,8 +63,11 @@ class Inline:
     def ended(self, session: str) -> None:
         self.over = True
 
-    def seen(self, message: messages.ServerMessage) -> None:
+    def seen(self, message: messages.ServerMessage, latency_ms: int | None) -> None:
         assert message
+
+    def heard(self, anomalies: Mapping[str, int]) -> None:
+        assert "clipped" in anomalies
 
     def work(self) -> None:
         """Hear, and write, until nothing is left."""
@@ -82,6 +86,8 @@ class Inline:
                 self.hosted.report(Report(name, tuple(unit.command(item.command)), unit.processed))
             case Mark():
                 self.hosted.report(Report(name, mark=(item.name, unit.snapshot())))
+            case Ask():
+                self.hosted.report(Report(name, survey=unit.survey()))
             case Finish():
                 unit.finish()
         self.hosted.report(Report(name, tuple(answer(unit, engine().networks)), unit.processed))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from speakrs_server.limits import ADMITTED, Bucket, Load, admit, backlog
+from speakrs_server.limits import ADMITTED, Bucket, Load, Pauses, admit, backlog
 
 
 def test_a_bucket_gives_its_rate_and_its_burst() -> None:
@@ -36,3 +36,20 @@ def test_admission(load: Load, status: int, code: str) -> None:
 
 def test_backlog() -> None:
     assert [backlog(ms, limit_ms=100) for ms in (0, 100, 101, 300, 301)] == ["ok", "ok", "slow", "slow", "overrun"]
+
+
+def test_whoever_fails_again_waits_longer() -> None:
+    pauses, waits = Pauses(), list[float]()
+    for _ in range(9):
+        pauses.failed("s", 100.0)
+        waits.append(pauses.left("s", 100.0))
+    assert waits == [0.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
+    assert pauses.left("s", 159.0) == 1.0 and pauses.left("s", 200.0) == 0.0 and pauses.left("another", 100.0) == 0.0
+    pauses.forget(101.0)
+    pauses.failed("s", 200.0)
+    assert pauses.left("s", 200.0) == 0.0
+
+
+def test_how_much_is_left() -> None:
+    bucket = Bucket(1.0, 4.0, now=0.0)
+    assert bucket.take(3, 0.0) and bucket.left(0.0) == 0.25 and bucket.left(1.0) == 0.5 and bucket.left(99.0) == 1.0

@@ -9,7 +9,7 @@ from speakrs_server.metrics import Metrics
 
 NAMES = """sessions session_capacity_estimate connections audio_seconds turns turn_latency_seconds relabels
 ingest_lag_seconds rtf batch_size inference_seconds journal_fsync_seconds journal_bytes resumes closes
-slow_consumer_aborts event_loop_lag_seconds build_info"""
+slow_consumer_aborts queue_depth worker_restarts audio_anomalies event_loop_lag_seconds build_info"""
 
 
 def test_the_names() -> None:
@@ -20,8 +20,8 @@ def test_the_names() -> None:
 def test_messages_are_counted() -> None:
     metrics = Metrics("1")
     turn = {"turn": "t_0001", "rev": 1, "speaker": "S1", "start_ms": 0, "end_ms": 1}
-    metrics.told(messages.TurnProvisional(**turn, was="S2"))  # type: ignore[arg-type]
-    metrics.told(messages.TurnFinal(seq=1, latency_ms=700, **turn))  # type: ignore[arg-type]
+    metrics.told(messages.TurnProvisional(**turn, was="S2"), 300)  # type: ignore[arg-type]
+    metrics.told(messages.TurnFinal(seq=1, **turn), 700)  # type: ignore[arg-type]
     metrics.told(messages.TurnRetracted(seq=2, turn="t_0002", rev=1))
     metrics.told(messages.SpeakerMerged(seq=3, speaker="S2", into="S1"))
     metrics.told(messages.SpeakerSplit(seq=4, speaker="S1", into=("S1", "S3")))
@@ -33,5 +33,7 @@ def test_messages_are_counted() -> None:
 
     assert [value("speakrs_turns_total", kind=kind) for kind in ("provisional", "final", "retracted")] == [1, 1, 1]
     assert [value("speakrs_relabels_total", cause=cause) for cause in ("turn", "merge", "split")] == [1, 1, 1]
-    assert value("speakrs_turn_latency_seconds_bucket", le="1.0") == 1
+    assert value("speakrs_turn_latency_seconds_bucket", kind="final", le="0.5") == 0
+    assert value("speakrs_turn_latency_seconds_bucket", kind="final", le="1.0") == 1
+    assert value("speakrs_turn_latency_seconds_bucket", kind="provisional", le="0.5") == 1
     assert value("speakrs_batch_size_sum") == 4 and value("speakrs_inference_seconds_count", model="head") == 1

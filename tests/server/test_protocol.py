@@ -199,3 +199,26 @@ def test_any_bytes_are_valid_or_refused(role: Role, steps: list[tuple[str, bytes
         except RemoteProtocolError as error:
             if error.fatal:
                 return
+
+
+def test_there_is_a_warning_before_every_limit() -> None:
+    limits = ConversationLimits(
+        max_session_s=700, idle_s=1e9, max_frame_ms=60_000, max_frame_bytes=2**22, control_rate=8
+    )
+    talking = Conversation(limits, "ingest", 0.0)
+    talking.opened(AudioFormat(framing="raw"), live=False, position=0, now=0.0)
+    said = []
+    for minute in range(11):
+        talking.binary(bytes(2 * 60 * 16_000), 0.0)
+        said += [(minute, warning.code) for warning in talking.tick(0.0)]
+        assert not talking.tick(0.0), "once each"
+    assert said == [(1, "max_duration"), (6, "max_duration"), (10, "max_duration")]
+    for _ in range(13):
+        talking.text('{"type":"ping"}', 1.0)
+    assert [warning.code for warning in talking.tick(1.0)] == ["too_fast"]
+    assert not talking.tick(2.0), "not all the time"
+    fast = Conversation(ConversationLimits(max_rate=1.0), "ingest", 0.0)
+    fast.opened(AudioFormat(framing="raw"), live=True, position=0, now=0.0)
+    for _ in range(16):
+        fast.binary(bytes(32_000), 0.0)
+    assert [warning.code for warning in fast.tick(0.0)] == ["too_fast"]

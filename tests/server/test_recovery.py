@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import deque
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from speakrs_server import messages
 from speakrs_server.committer import commit
-from speakrs_server.worker import Sound
+from speakrs_server.worker import Item, Sound
 from tests.server.checker import check
 from tests.server.rig import talk
 from tests.server.test_hosted import again, comparable, finished, log_of, opened, send
@@ -53,12 +54,37 @@ def test_words_survive_too(tmp_path: Path) -> None:
     assert (word["id"], word["speaker"], word["share"]) == ("w", "S1", 1.0) and len(labelled) == 1
 
 
-def test_another_story_after_a_restart_is_noticed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("cut", "shift"),
+    [(170_000, 0), (170_000, 700), (170_000, 40_000), (170_000, None), (290_000, 3_000), (290_000, None)],
+)
+def test_another_story_after_a_restart_goes_on_from_what_was_told(tmp_path: Path, cut: int, shift: int | None) -> None:
     outside = opened(tmp_path)
-    send(outside, talk(), 200_000)
+    send(outside, talk(), cut)
     outside.work()
+    shown = {turn.turn for turn in outside.hosted.board.open_turns}
+    told = log_of(outside)
     outside = again(outside)
-    outside.hosted.description.request.metadata.clear()
-    outside.items = deque(Sound(b"\0\0" * 200_000, 0) for _ in range(1))
+    outside.items = deque(differently(item, shift) for item in outside.items)
     outside.work()
-    assert outside.broken[0] == "engine_failed"
+    assert (outside.hosted.reseeded is not None) == (shift != 0), "it was noticed"
+    assert log_of(outside)[: len(told)] == told, "what was told stays"
+    outside = again(outside)  # the snapshot knows how it goes on
+    assert (outside.hosted.reseeded is not None) == (shift != 0)
+    finished(outside)
+    heard = log_of(outside)
+    board = check(heard)
+    assert shown <= board.ended_turns, "T1: what was shown ends"
+    speech = {m["speaker"] for m in heard if m["type"] == "turn.final" and m["end_ms"] > 16_000}
+    assert speech <= {m["speaker"] for m in heard if m["type"] == "speaker.created"}
+    if shift in (0, 700, 3_000):
+        assert {speaker.speaker for speaker in board.speakers} == {"S1", "S2"}, "nobody gets a second number"
+
+
+def differently(item: Item, shift: int | None) -> Item:
+    """The same amount of sound, later by `shift` samples; None: silence."""
+    if not isinstance(item, Sound):
+        return item
+    samples = np.frombuffer(item.payload, "<i2")
+    heard = np.zeros_like(samples) if shift is None else np.concatenate([np.zeros(shift, "<i2"), samples])
+    return Sound(heard[: len(samples)].tobytes(), item.offset)

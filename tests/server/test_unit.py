@@ -46,7 +46,7 @@ def test_pieces_and_saves_do_not_matter() -> None:
     saved = Unit.restore(saved.snapshot(), recipe())
     events += fed(saved, data, 150_000, 7_001)
     assert [*events, *ended(saved)] == expected
-    assert saved.outcome().turns == plain.outcome().turns
+    assert saved.outcomes()[0].turns == plain.outcomes()[0].turns
 
 
 def test_commands() -> None:

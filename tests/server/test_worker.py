@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -169,6 +170,61 @@ def test_how_many_lanes() -> None:
 def test_what_has_more_to_do_limits() -> None:
     assert Figures(audio_s=100, busy_s=5, lane_s=40, lanes=2).rtf == 0.2
     assert Figures(audio_s=100, busy_s=30, lane_s=40, lanes=2).rtf == 0.3
+
+
+class Faulty:
+    """Networks that hang, fail or say nonsense about loud sound, so many times; -1 for ever."""
+
+    def __init__(self, how: str, times: int = -1) -> None:
+        self.how, self.times = how, times
+        self.real = runner_of(engine().networks)
+        self.release = threading.Event()
+        self.stuck = threading.Event()
+
+    def __call__(self, jobs: list[Job]) -> NDArray[Any]:
+        loud = [np.abs(job.inputs.get("samples", np.zeros(1))).max() > 0.9 for job in jobs]
+        if not any(loud) or self.times == 0:
+            return self.real(jobs)
+        self.times -= 1
+        if self.how == "raise":
+            raise RuntimeError("made up")
+        if self.how == "hang":
+            self.stuck.set()
+            self.release.wait(60)
+        outputs = np.array(self.real(jobs))
+        outputs[loud] = np.nan
+        return outputs
+
+
+def loud() -> bytes:
+    """A conversation with a click at full scale in every window."""
+    samples = np.frombuffer(talk(), "<i2").copy()
+    samples[::8_000] = 32_767
+    return samples.tobytes()
+
+
+@pytest.mark.parametrize("how", ["raise", "hang", "nan"])
+def test_only_the_session_to_blame_ends(how: str) -> None:
+    faulty, told, now = Faulty(how), Told(4), [0.0]
+    worker = Worker(faulty, told, patience=2.0, lanes=1, clock=lambda: now[0])
+    for name in "abcd":
+        worker.host(name, Unit(recipe()))
+        worker.give(name, Sound(loud() if name == "b" else talk(), 0))
+        worker.give(name, Finish())
+    began = time.monotonic()
+    while sum(report.finished is not None or report.fault is not None for report in told.reports) < 4:
+        assert time.monotonic() - began < 240
+        if faulty.stuck.is_set():  # the clock goes on while somebody hangs, and only then
+            faulty.stuck.clear()
+            now[0] += 5
+        worker.watch()
+        time.sleep(0.01)
+    faulty.release.set()
+    worker.stop()
+    assert {report.session: report.fault[0] for report in told.reports if report.fault} == {"b": "engine_failed"}
+    assert told.of("a") == told.of("c") == told.of("d") and told.of("a")
+    assert (worker.figures.restarts > 0) == (how == "hang")
+    assert not told.of("b"), "the thread that hung tells nothing any more"
 
 
 def test_figures_before_anything_is_known() -> None:

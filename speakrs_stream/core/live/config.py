@@ -15,6 +15,9 @@ class LiveConfig:
     max_delay: int = 12 * SAMPLE_RATE
     """Samples after which what was shown is final; more gives better labels later, fewer gives captions sooner."""
 
+    overlap: bool = True
+    """Whether several speakers are shown where they speak at once; only the one who is heard most, if not."""
+
     recluster: int = 5 * SAMPLE_RATE
     """Samples between re-clusterings once a stream is `early` old; before, and around newcomers, every step."""
 

@@ -260,8 +260,9 @@ class LiveSession:
         """Recompute what is shown from the watermark up to frame `end`; ahead: activity of a window that is padded."""
         start, high = self._turns.frozen, self.identity.bounds.high
         counts = self._count.counts(start, max(start, end), ahead)
-        if high is not None:
-            counts = np.minimum(counts, min(high, LOCAL_SPEAKERS)).astype(np.uint8)
+        most = min(high or LOCAL_SPEAKERS, LOCAL_SPEAKERS if self.live.overlap else 1)
+        if most < LOCAL_SPEAKERS:
+            counts = np.minimum(counts, most).astype(np.uint8)
         hold, share = self.live.hold, self.live.hold_share
         self._shown = show(windows, counts, start, self._shown, hold=hold, share=share)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -389,7 +390,7 @@ def test_whatever_the_user_says_the_promises_hold(seed: int) -> None:
     assert restored.outcome(restored.identity.bounds).turns == outcome.turns
 
 
-def conversation(text: str, seconds: float, voices: int = 3, **live: int) -> tuple[Case, LiveSession]:
+def conversation(text: str, seconds: float, voices: int = 3, **live: Any) -> tuple[Case, LiveSession]:
     """A scripted stream that has been played to its end but not finished."""
     script = Script(talks(text), round(seconds * SAMPLE_RATE), apart(voices), spread=0.15, edge=0.0)
     drawn = Case(script, PipelineConfig(), LiveConfig(**live), "multimask", 0)
