@@ -36,10 +36,10 @@ class LiveConfig:
     stay_again: float = 0.3
     """The same advantage when a window is asked again because the speakers changed."""
 
-    hold: float = 1.0
+    hold: float = 0.0
     """Votes that the speaker shown on a frame has beside those of the windows: others need more to take it over."""
 
-    hold_share: float = 0.5
+    hold_share: float = 0.0
     """Further such votes for each window that has heard the frame."""
 
     newcomer_score: float = 0.0
