@@ -1,4 +1,4 @@
-"""Voices: reading LibriSpeech and AMI, the held-out list, and the bank of perturbed copies with teacher vectors."""
+"""Voices: reading LibriSpeech and AMI, the held-out list, and the segmentation's bank of perturbed copies."""
 
 from __future__ import annotations
 
@@ -11,12 +11,9 @@ import numpy as np
 import soundfile as sf
 from numpy.typing import NDArray
 
-from training.teacher import DVector
-
 RATE = 16000
 HELD_OUT_FILE = Path(__file__).with_name("held_out.txt")
 SPEED_FACTORS = (1.0, 0.80, 0.86, 0.93, 1.075, 1.155, 1.24)
-VARIANTS = 24
 log = logging.getLogger(__name__)
 
 Audio = NDArray[np.float32]
@@ -102,15 +99,14 @@ def vocoded_copies(samples: Audio, count: int, rng: np.random.Generator) -> list
     return copies
 
 
-def build_bank(voices: Path, target: Path, kind: str, teacher: DVector, seed: int, count: int) -> None:
-    """Write samples.npy (int16, flat), index.npy [N, 4] (speaker, variant, start, length), teacher.npy [N, 256]."""
+def build_bank(voices: Path, target: Path, kind: str, seed: int, count: int) -> None:
+    """Write samples.npy (int16, flat), index.npy [N, 4] (speaker, variant, start, length)."""
     target.mkdir(parents=True, exist_ok=True)
     kept_away = held_out()
     names = [name for name in sorted(speakers_of(voices), key=int) if name not in kept_away]
     files = speakers_of(voices)
     pieces: list[NDArray[np.int16]] = []
     rows: list[tuple[int, int, int, int]] = []
-    vectors: list[NDArray[np.float32]] = []
     position = 0
     for number, name in enumerate(names):
         samples = np.concatenate([read_audio(path) for path in files[name]])
@@ -123,12 +119,10 @@ def build_bank(voices: Path, target: Path, kind: str, teacher: DVector, seed: in
             copy = copy * (0.7 / max(float(np.abs(copy).max()), 1e-3))
             pieces.append((copy * 32767).astype(np.int16))
             rows.append((number, variant, position, len(copy)))
-            vectors.append(teacher.utterance(copy))
             position += len(copy)
         if number % 20 == 0:
             log.info("%s: %d of %d voices", kind, number, len(names))
     np.save(target / "samples.npy", np.concatenate(pieces))
-    np.save(target / "teacher.npy", np.stack(vectors))
     np.save(target / "index.npy", np.asarray(rows, dtype=np.int64))
 
 
@@ -146,8 +140,7 @@ def main() -> None:
     if options.kind == "held-out":
         write_held_out(voices, 40, options.seed)
         return
-    teacher = DVector(options.shared / "models" / "teachers")
-    build_bank(voices, options.work / f"bank-{options.kind}", options.kind, teacher, options.seed, options.count)
+    build_bank(voices, options.work / f"bank-{options.kind}", options.kind, options.seed, options.count)
 
 
 if __name__ == "__main__":

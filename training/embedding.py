@@ -13,49 +13,26 @@ from collections.abc import Callable
 from multiprocessing.queues import Queue
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.multiprocessing as mp
 from torch import Tensor, nn
-from torch.nn import functional
 
-from training.augment import Augmenter, Bank, Batch
-from training.data import VARIANTS
+from training.augment import Augmenter, Batch
 from training.evaluate import rates, student
+from training.melbank import CLASSES, MelBank, Real
 from training.network import MELS, Embedder
+from training.restore import restored
 from training.teacher import DVector
+from training.teaching import Teaching
 
 log = logging.getLogger(__name__)
-LENGTHS = (24, 36, 50)
-SCALE = 30.0
+LENGTHS = (20, 34, 52)
 
 
-class Teaching(nn.Module):
-    """What is used in training only: class centres and the regression onto the teacher."""
-
-    teacher_mean: Tensor
-
-    def __init__(self, classes: int, dimension: int, teacher_mean: Tensor) -> None:
-        super().__init__()
-        self.centres = nn.Parameter(torch.randn(classes, dimension))
-        self.regression = nn.Linear(dimension, teacher_mean.shape[0])
-        self.register_buffer("teacher_mean", teacher_mean)
-
-    def forward(
-        self, embedding: Tensor, classes: Tensor, targets: Tensor, margin: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """AAM-softmax loss, 1 - cosine to the centred teacher, and mean squared error of the cosine matrices."""
-        unit = functional.normalize(embedding)
-        known = classes >= 0
-        cosine = unit[known] @ functional.normalize(self.centres).T
-        labels = classes[known]
-        own = cosine.gather(1, labels[:, None])
-        shifted = own * math.cos(margin) - (1 - own.square()).clamp(min=1e-6).sqrt() * math.sin(margin)
-        logits = cosine.scatter(1, labels[:, None], torch.where(own > -math.cos(margin), shifted, own - margin))
-        aam = functional.cross_entropy(SCALE * logits, labels)
-        centred = functional.normalize(targets - self.teacher_mean)
-        distance = (1 - functional.cosine_similarity(self.regression(embedding), centred)).mean()
-        relation = (unit @ unit.T - centred @ centred.T).square().mean()
-        return aam, distance, relation
+def banks(work: Path) -> list[Path]:
+    """Folders of finished banks."""
+    return [file.parent for file in sorted(work.glob("mel-*/index.npy"))]
 
 
 def make_batches(out: Queue[Batch], work: str, shared: str, seed: int, count: int) -> None:
@@ -65,16 +42,15 @@ def make_batches(out: Queue[Batch], work: str, shared: str, seed: int, count: in
     teachers = DVector(Path(shared) / "models" / "teachers")
     clips = sorted((Path(shared) / "speech" / "ami").glob("*.flac"))
     generator = torch.Generator().manual_seed(seed)
+    real = Real(clips[: len(clips) // 2], teachers)
     known = -1
     number = 0
     while True:
         if number % 50 == 0:
-            folders = [f.parent for f in sorted(folder.glob("bank-*/index.npy"))]
+            folders = banks(folder)
             if len(folders) != known:
                 known = len(folders)
-                augmenter = Augmenter(
-                    Bank(folders), folder / "rooms.npy", seed + number, teachers, clips[: len(clips) // 2]
-                )
+                augmenter = Augmenter(MelBank(folders), seed + number, real)
         length = LENGTHS[int(torch.randint(len(LENGTHS), (1,), generator=generator))]
         out.put(augmenter.batch(count, length))
         number += 1
@@ -119,16 +95,16 @@ class Run:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.checkpoint = options.work / f"{options.name}.pt"
-        bank = Bank([f.parent for f in sorted(options.work.glob("bank-*/index.npy"))])
+        bank = MelBank(banks(options.work))
+        self.placed: list[str] = []
         self.model = Embedder()
         mean = torch.from_numpy(bank.teacher.mean(axis=0))
-        self.teaching = Teaching(bank.speakers * VARIANTS, self.model.head.out_features, mean)
+        self.teaching = Teaching(bank.speakers * CLASSES, self.model.head.out_features, mean)
         self.average = Average(self.model)
         parameters = [*self.model.parameters(), *self.teaching.parameters()]
         self.optimizer = torch.optim.AdamW(parameters, lr=options.rate, weight_decay=0.03)
         self.step, self.spent = 0, 0.0
         self.stopping = False
-        self.replay: list[Batch] = []
         if self.checkpoint.exists():
             self.load()
 
@@ -140,7 +116,7 @@ class Run:
         self.average.model.load_state_dict(saved["average"])
         self.average.steps = self.step = saved["step"]
         self.optimizer.load_state_dict(saved["optimizer"])
-        self.spent = saved["spent"]
+        self.spent, self.placed = saved["spent"], saved["placed"]
 
     def save(self) -> None:
         """Write the checkpoint beside, then rename."""
@@ -151,6 +127,7 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "spent": self.spent,
+            "placed": self.placed,
         }
         beside = self.checkpoint.with_suffix(".tmp")
         torch.save(state, beside)
@@ -172,14 +149,15 @@ class Run:
         for worker in workers:
             worker.start()
         if self.step == 0:
-            fit_mel_constants(self.model, [batches.get() for _ in range(3)])
-            self.average = Average(self.model)
+            self.begin([batches.get() for _ in range(16 if options.start else 3)])
         trunk = torch.compile(self.model.trunk, dynamic=False) if options.compile else self.model.trunk
         budget = options.minutes * 60
         clock = time.monotonic()
         sums, measured = torch.zeros(4), self.spent
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "stopping", True))
         while self.spent < budget and not self.stopping:
+            if self.step % 50 == 0:
+                self.place_voices()
             self.one_step(batches, trunk, sums)
             now = time.monotonic()
             self.spent += now - clock
@@ -200,10 +178,34 @@ class Run:
         for worker in workers:
             worker.terminate()
 
+    def begin(self, batches: list[Batch]) -> None:
+        """Constants of the features, or with `--start` everything that a bundle holds."""
+        if self.options.start is None:
+            fit_mel_constants(self.model, batches)
+        else:
+            start = restored(self.options.start, max(batches, key=lambda b: b.fbank.shape[1])).eval()
+            self.model.load_state_dict(start.state_dict())
+            with torch.no_grad():
+                known = torch.cat([start(b.fbank, b.weights) for b in batches])
+            self.teaching.fit(known, torch.cat([b.targets for b in batches]))
+        self.average = Average(self.model)
+
+    def place_voices(self) -> None:
+        """Give voices of banks that have come since the last time a place among the classes."""
+        for folder in banks(self.options.work):
+            if folder.name not in self.placed:
+                bank = MelBank([folder])
+                classes = bank.classes(np.arange(len(bank)))
+                self.teaching.place(torch.from_numpy(classes), torch.from_numpy(bank.teacher))
+                self.placed.append(folder.name)
+
     def one_step(self, batches: Queue[Batch], trunk: Callable[[Tensor], Tensor], sums: Tensor) -> None:
         """One optimizer step."""
         options = self.options
-        batch = self.next_batch(batches)
+        try:
+            batch = batches.get(timeout=300)
+        except queue.Empty:
+            raise RuntimeError("no batch within five minutes: a worker has died") from None
         progress = self.spent / (options.minutes * 60)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(progress, self.step, options.rate)
@@ -222,18 +224,6 @@ class Run:
         self.step += 1
         sums += torch.stack([aam.detach(), distance.detach(), relation.detach(), norm])
 
-    def next_batch(self, batches: Queue[Batch]) -> Batch:
-        """A new batch; with `--twice` every other step takes one seen a while ago: making them is half of the cost."""
-        if self.options.twice and len(self.replay) >= 24 and self.step % 2:
-            return self.replay.pop(int(torch.randint(16, (1,))))
-        try:
-            batch = batches.get(timeout=300)
-        except queue.Empty:
-            raise RuntimeError("no batch within five minutes: a worker has died") from None
-        if self.options.twice:
-            self.replay.append(batch)
-        return batch
-
     def measure(self) -> None:
         """Log the equal error rates of the averaged network."""
         found = rates(self.options.shared, student(self.average.model))
@@ -248,6 +238,7 @@ def main() -> None:
     parser.add_argument("--name", default="embedding")
     parser.add_argument("--minutes", type=float, default=80.0, help="wall-clock budget of the whole run")
     parser.add_argument("--measure", type=float, default=10.0, help="minutes between measurements")
+    parser.add_argument("--start", type=Path, help="folder of a bundle whose embedding is trained further")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--aam", type=float, default=1.0)
@@ -255,7 +246,6 @@ def main() -> None:
     parser.add_argument("--relate", type=float, default=20.0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--twice", action="store_true", help="use every batch twice, some 24 steps apart")
     parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -11,14 +11,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from training.data import RATE, Turn, held_out, read_audio, read_rttm, speakers_of
 from training.features import Fbank
-from training.network import OFFSET, STRIDE, Embedder
-from training.teacher import DVector
+from training.network import OFFSET, STRIDE, Embedder, weighted_statistics
+from training.teacher import DVector, session
 
 Embed = Callable[[NDArray[np.float32], float, float], NDArray[np.float32] | None]
 """(samples, first second, last second) to an embedding of that stretch, or None when it is too short."""
+
+SHORTEST = 5
+"""Features that a stretch must have."""
 
 
 def equal_error_rate(same: NDArray[np.float64], different: NDArray[np.float64]) -> float:
@@ -124,6 +128,12 @@ def ami_rate(clips: list[Path], embed: Embed) -> float:
     return equal_error_rate(np.concatenate(same), np.concatenate(different))
 
 
+def stretch(features: int, first: float, last: float) -> Tensor:
+    """Weights [1, features] that keep the features between two times, seconds."""
+    times = (torch.arange(features) * STRIDE + OFFSET) * 0.01 + 0.0125
+    return ((times >= first) & (times < last)).float()[None]
+
+
 def student(model: Embedder) -> Embed:
     """Embeds with the network as the pipeline does: the whole piece through the trunk, a mask for the stretch."""
     fbank = Fbank()
@@ -132,12 +142,28 @@ def student(model: Embedder) -> Embed:
     def embed(samples: NDArray[np.float32], first: float, last: float) -> NDArray[np.float32] | None:
         frames = fbank(torch.from_numpy(np.ascontiguousarray(samples))[None])
         features = model.trunk(frames)
-        times = (torch.arange(features.shape[1]) * STRIDE + OFFSET) * 0.01 + 0.0125
-        weights = ((times >= first) & (times < last)).float()[None]
-        if float(weights.sum()) < 5:
+        weights = stretch(features.shape[1], first, last)
+        if float(weights.sum()) < SHORTEST:
             return None
         statistics = model.statistics(features, weights)
         return np.asarray(model.head(statistics)[0].numpy())
+
+    return embed
+
+
+def bundled(bundle: Path) -> Embed:
+    """Embeds with the networks of a bundle, as they ship."""
+    trunk, head = session(bundle / "trunk.onnx"), session(bundle / "head.onnx")
+    fbank = Fbank()
+
+    def embed(samples: NDArray[np.float32], first: float, last: float) -> NDArray[np.float32] | None:
+        frames = fbank(torch.from_numpy(np.ascontiguousarray(samples))[None]).numpy()
+        features = torch.from_numpy(trunk.run(None, {"fbank": frames})[0])
+        weights = stretch(features.shape[1], first, last)
+        if float(weights.sum()) < SHORTEST:
+            return None
+        statistics = weighted_statistics(features, weights).numpy()
+        return np.asarray(head.run(None, {"statistics": statistics})[0][0])
 
     return embed
 
@@ -165,12 +191,15 @@ def rates(shared: Path, embed: Embed) -> dict[str, float]:
 
 
 def main() -> None:
-    """`python -m training.evaluate SHARED [--checkpoint FILE]`: without a checkpoint the teacher is measured."""
+    """`python -m training.evaluate SHARED [--checkpoint FILE | --bundle DIR]`; without either: the teacher."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("shared", type=Path)
     parser.add_argument("--checkpoint", type=Path)
+    parser.add_argument("--bundle", type=Path)
     options = parser.parse_args()
-    if options.checkpoint is None:
+    if options.bundle is not None:
+        embed = bundled(options.bundle)
+    elif options.checkpoint is None:
         embed = teacher(options.shared / "models" / "teachers")
     else:
         model = Embedder()

@@ -6,8 +6,6 @@ import argparse
 import shutil
 from pathlib import Path
 
-from training.data import held_out
-
 TUNE, CHECK, FIT = (0,), (4,), (1, 2, 6, 7)
 """Remainders modulo nine of a VoxConverse recording's number in alphabetical order."""
 
@@ -25,15 +23,12 @@ def share_out(reference: Path, out: Path) -> None:
 
 
 def main() -> None:
-    """`python -m training.references REFERENCE VOICES OUT`."""
+    """`python -m training.references REFERENCE OUT`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("reference", type=Path)
-    parser.add_argument("voices", type=Path, help="folder of training voices")
     parser.add_argument("out", type=Path)
     options = parser.parse_args()
     share_out(options.reference, options.out)
-    names = {path.name.split("-")[0] for path in options.voices.glob("*.flac")} - held_out()
-    (options.out / "training-voices.txt").write_text("\n".join(sorted(names, key=int)) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
