@@ -61,9 +61,9 @@ done
 
 # 4. PLDA, clustering settings, bundle
 "$python" -m training.plda "$work/bundle" "$work/plda" "$work"/cache/plda-*
-# a search (this command without --settings) splits voices too eagerly where each has one utterance only, see LOG.md:
-# these were chosen by hand from its neighbourhood; the command reports them
-settings='{"threshold": 0.7, "Fa": 0.05, "Fb": 6.0, "min_clean_ratio": 0.14}'
+# a search (this command without --settings) splits voices too eagerly, see LOG.md: these were chosen by hand from its
+# neighbourhood; the command reports them
+settings='{"threshold": 0.66, "Fa": 0.07, "Fb": 2.8, "min_clean_ratio": 0.14, "keep_prior": 0.02}'
 "$python" -m training.tune "$work/bundle" --plda "$work/plda" --out "$work/clustering.json" --settings "$settings" \
   "$work/cache/tune-ami" "$work/cache/tune-vox" "$work/cache/ami" \
   --check "$work/cache/check-ami" "$work/cache/check-vox"
