@@ -160,6 +160,30 @@ test("a file is sent as fast as it is acknowledged", () => {
   assert.equal(line.position, 2250);
 });
 
+test("the last turns of a file are settled once all of it is sent, again after a resume, and never of a microphone", () => {
+  const flushes = (socket) => socket.texts.filter(({ type }) => type === "flush").length;
+  const line = speaker({ mode: "file" });
+  say(line, 2000);
+  sockets[0].open();
+  sockets[0].tell(started);
+  assert.deepEqual([line.position, flushes(sockets[0])], [1250, 0]);
+  sockets[0].tell(ack(1000));
+  assert.deepEqual(sockets[0].sent.at(-1), { type: "flush" });
+  sockets[0].tell(ack(2000));
+  assert.deepEqual([line.position, flushes(sockets[0])], [2000, 1]);
+  sockets[0].lose();
+  mock.timers.tick(301);
+  sockets[1].open();
+  sockets[1].tell(resumed(2000)); // nobody knows whether it arrived
+  assert.equal(flushes(sockets[1]), 1);
+  line.end();
+  assert.deepEqual([flushes(sockets[1]), sockets[1].texts.at(-1).type], [1, "session.end"]);
+  speaker();
+  sockets[2].open();
+  sockets[2].tell(started);
+  assert.equal(flushes(sockets[2]), 0);
+});
+
 test("the end follows all sound, and is said again after a resume", () => {
   const line = speaker();
   sockets[0].open();

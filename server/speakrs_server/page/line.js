@@ -125,7 +125,7 @@ export class Speaker extends Line {
       this.store ??= this.on.storeFrom(this.position);
       const fastest = (this.limits?.max_rate ?? 2) * this.rate;
       this.bucket = new Bucket(0.9 * fastest, 5 * this.rate, Date.now() / 1000);
-      this.told = false;
+      this.told = this.flushed = false;
       this.enter();
       this.pump();
     } else if (m.type === "audio.ack") {
@@ -184,6 +184,10 @@ export class Speaker extends Line {
       }
       this.socket.send(pack(piece.samples, piece.at, this.number++, piece.at > this.position));
       this.position = piece.at + piece.samples.length;
+    }
+    if (this.mode === "file" && !this.ending && !this.flushed) { // a recording is all there is: settle its last turns now
+      this.flushed = true;
+      this.say({ type: "flush" });
     }
     if (this.ending && !this.told) {
       this.told = true;
