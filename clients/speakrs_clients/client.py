@@ -162,6 +162,10 @@ class Stream:
         """From now on there are so many speakers."""
         self._say(messages.SpeakersHint(count=count, min=least, max=most))
 
+    def flush(self) -> None:
+        """Everything that was sent so far is to be final now; who is speaking goes on in a new turn."""
+        self._say(messages.Flush())
+
     def send_words(
         self, words: Sequence[Word] | messages.WordsAdd, *, batch: str = "words", offset_ms: int = 0
     ) -> None:

@@ -69,6 +69,10 @@ class Stream:
         """From now on there are so many speakers."""
         self._call(self._stream.hint, count=count, least=least, most=most)
 
+    def flush(self) -> None:
+        """Everything that was sent so far is to be final now; who is speaking goes on in a new turn."""
+        self._call(self._stream.flush)
+
     def send_words(
         self, words: Sequence[Word] | messages.WordsAdd, *, batch: str = "words", offset_ms: int = 0
     ) -> None:

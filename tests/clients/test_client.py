@@ -115,6 +115,23 @@ async def test_other_formats_gaps_and_wrong_sound(tmp_path: Path) -> None:
     assert [event.code for event in events if isinstance(event, messages.Warn)] == ["audio_gap"]
 
 
+async def test_a_flush_makes_what_was_sent_final_at_once(tmp_path: Path) -> None:
+    sound, events, until = samples(), list[Event](), 0
+    async with rig(tmp_path) as found, connect(found.address(), mode="file", max_delay=30) as stream:
+        await stream.send(sound[: 7 * 16_000])
+        stream.flush()
+        with anyio.fail_after(20):
+            while until < 7_000:
+                event = await stream.receive()
+                assert event is not None
+                events.append(event)
+                until = event.final_until_ms if isinstance(event, messages.WatermarkMoved) else until
+        settled = [event for event in events if isinstance(event, messages.TurnFinal)]
+        assert until == 7_000 and [turn.speaker for turn in settled] == ["S1", "S2"], "without it nothing would be yet"
+        final, more = await sent(stream, sound[7 * 16_000 :])
+        kept([*events, *more], final, sound)
+
+
 async def test_words_come_back_with_their_speakers(tmp_path: Path) -> None:
     words = [Word(id=f"w{n}", start_ms=1_000 * n + 100, end_ms=1_000 * n + 400) for n in range(1, 19)]
     async with rig(tmp_path) as found:

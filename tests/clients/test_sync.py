@@ -36,6 +36,7 @@ def used(found: Rig) -> None:
             stream.send_words([Word(id="w", start_ms=1_000, end_ms=1_500)])
             stream.send(sound[:200_000])
             stream.rename("S1", "Ann")
+            stream.flush()
             stream.send_bytes(sound[200_000:].tobytes())
             stream.finish()
             events = list(stream)
