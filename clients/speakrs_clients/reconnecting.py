@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from speakrs_clients.losses import Loss, Refused, StreamFailed, Unreachable, described, verdict
+from speakrs_clients.losses import Loss, StreamFailed, Unreachable, described, verdict
 from speakrs_server.messages import Error
 
 FIRST_S = 8.0
@@ -73,9 +73,8 @@ class Reconnecting:
         self._reached |= loss.kind in ("closed", "silence", "status", "handshake")
         self.failures += 1
         failure = verdict(loss, said, before=window_s is not None)
-        full = window_s is None and isinstance(failure, Refused) and failure.code == "too_fast"
-        if failure is None or (full and now - self._began < self._wait_s):
-            failure = self._given_up(loss, now, window_s)
+        if failure is None:
+            failure = self._given_up(loss, said, now, window_s)
         if failure is None:
             asked = loss.retry_after
             if asked is None and said is not None and said.retry_after_ms is not None:
@@ -83,7 +82,7 @@ class Reconnecting:
             self.at = now + self._backoff.wait(self.failures, self._chance(), asked)
         return failure
 
-    def _given_up(self, loss: Loss, now: float, window_s: float | None) -> StreamFailed | None:
+    def _given_up(self, loss: Loss, said: Error | None, now: float, window_s: float | None) -> StreamFailed | None:
         assert self._trouble_at is not None
         if window_s is not None:
             if now - self._trouble_at <= window_s:
@@ -91,5 +90,7 @@ class Reconnecting:
             return Unreachable(f"no way back to the server for {window_s:.0f} s: {described(loss)}")
         if now - self._began < max(self._wait_s, FIRST_S if self._reached else 0.0):
             return None
+        if said is not None and loss.kind == "closed":
+            return Unreachable(f"the server opens no session: {said.message}")
         hint = "; if that server has TLS, write wss://" if loss.kind == "handshake" else ""
         return Unreachable(f"the server cannot be reached: {described(loss)}{hint}")

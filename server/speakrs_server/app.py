@@ -162,7 +162,7 @@ class Server:
             raise RemoteProtocolError("forbidden", "this token does not allow to send audio")
         verdict = self.verdict(grant)
         if verdict.refused:
-            raise RemoteProtocolError(verdict.code, verdict.reason)
+            raise RemoteProtocolError(verdict.code, verdict.reason, retry_after_ms=verdict.retry_after_s * 1000)
         settings = self.settings
         delay = request.max_delay_ms or settings.max_delay_ms
         try:

@@ -106,11 +106,11 @@ def admit(load: Load, *, max_sessions: int, per_key: int, reserve_mb: float) -> 
     if load.disk_free_mb < reserve_mb:
         return Verdict("the disk is nearly full", 503, "storage_full", 60)
     if load.sessions >= max_sessions:
-        return Verdict(f"{load.sessions} sessions are open, no more fit", 503, "too_fast", 10)
+        return Verdict(f"{load.sessions} sessions are open, no more fit", 503, "full", 10)
     if load.sessions + 1 > load.capacity:
-        return Verdict(f"this machine carries {load.capacity:.0f} sessions, no more fit", 503, "too_fast", 10)
+        return Verdict(f"this machine carries {load.capacity:.0f} sessions, no more fit", 503, "full", 10)
     if load.of_key >= per_key:
-        return Verdict(f"this token has {load.of_key} sessions open, no more are allowed", 429, "too_fast", 30)
+        return Verdict(f"this token has {load.of_key} sessions open, no more are allowed", 429, "full", 30)
     return ADMITTED
 
 

@@ -151,7 +151,7 @@ def test_44xx_is_never_tried_again(code: int, said: str | None, kind: type[Excep
             talk.push(b"\0\0")
 
 
-@pytest.mark.parametrize("code", [1000, 1001, 1006, 1011, 1012, 4500, 4507, 4508, 4509])
+@pytest.mark.parametrize("code", [1000, 1001, 1006, 1011, 1012, 4500, 4503, 4507, 4508, 4509])
 def test_everything_else_is_resumed(code: int) -> None:
     talk = begun()
     open_session(talk)

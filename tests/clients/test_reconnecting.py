@@ -57,12 +57,17 @@ def test_the_first_connection() -> None:
 
 
 def test_a_server_without_room_is_waited_for_where_one_wants_to() -> None:
-    full = Error(code="too_fast", message="no more fit", fatal=True, retryable=False)
-    for wait, kind in ((0.0, Refused), (60.0, type(None))):
-        again = Reconnecting(0.0, lambda: 0.0, wait)
-        assert type(again.lost(Loss("closed", 4429), full, 1.0, window_s=None)) is kind
-        assert type(again.lost(Loss("closed", 4429), full, 61.0, window_s=None)) is Refused
-        assert type(again.lost(Loss("closed", 4429), full, 1.0, window_s=300)) is Refused, "never within a session"
+    full = Error(code="full", message="no more fit", fatal=True, retryable=True, retry_after_ms=10_000)
+    for wait, until in ((0.0, 8.0), (60.0, 60.0)):
+        again = Reconnecting(0.0, lambda: 0.5, wait)
+        assert again.lost(Loss("closed", 4503), full, 1.0, window_s=None) is None
+        assert again.at == 1.0 + 10.0 + 0.15, "as long as the server asks for, and not all at once"
+        assert again.lost(Loss("closed", 4503), full, until - 0.1, window_s=None) is None
+        given_up = again.lost(Loss("closed", 4503), full, until, window_s=None)
+        assert isinstance(given_up, Unreachable) and "no more fit" in str(given_up)
+    too_fast = Error(code="too_fast", message="too many messages", fatal=True, retryable=False)
+    again = Reconnecting(0.0, lambda: 0.0, 60.0)
+    assert isinstance(again.lost(Loss("closed", 4429), too_fast, 1.0, window_s=None), Refused)
 
 
 def test_outages_are_measured_from_the_first_loss() -> None:

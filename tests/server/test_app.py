@@ -364,7 +364,11 @@ async def test_admission_says_when_to_come_back(tmp_path: Path) -> None:
         assert (await found.get("/healthz"))[0] == 200
         async with found.connect(f"/v1/stream?resume={session}") as again:
             await Client(again).say("session.start")
-            assert json.loads(await again.recv())["code"] == "too_fast"
+            error = json.loads(await again.recv())
+            assert (error["code"], error["retryable"], error["retry_after_ms"]) == ("full", True, 10_000)
+            with pytest.raises(ConnectionClosed):
+                await again.recv()
+            assert again.close_code == 4503
 
 
 async def test_results_are_kept_for_their_time(tmp_path: Path) -> None:

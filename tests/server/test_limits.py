@@ -22,9 +22,9 @@ def test_a_bucket_gives_its_rate_and_its_burst() -> None:
         (Load(0, 0, 5, draining=True), 503, "draining"),
         (Load(0, 0, 5, healthy=False), 503, "engine_failed"),
         (Load(0, 0, 5, disk_free_mb=99), 503, "storage_full"),
-        (Load(8, 0, 99), 503, "too_fast"),
-        (Load(5, 0, 5.9), 503, "too_fast"),
-        (Load(5, 3, 99), 429, "too_fast"),
+        (Load(8, 0, 99), 503, "full"),
+        (Load(5, 0, 5.9), 503, "full"),
+        (Load(5, 3, 99), 429, "full"),
         (Load(4, 0, 5.0), 200, ""),
     ],
 )

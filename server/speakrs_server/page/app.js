@@ -5,7 +5,7 @@ import { askMerge, askToken, fetchResult, offerDownloads, offerLink } from "./di
 import { Speaker, Viewer } from "./line.js";
 import { clock } from "./lines.js";
 import { $, Follower, dropping, kept, looks } from "./look.js";
-import { AWAY, ENDS, IDLE, LISTENING, RELOADED, SOUND, TOKEN } from "./texts.js";
+import { AGAIN, AWAY, ENDS, IDLE, LISTENING, RELOADED, SOUND, TOKEN } from "./texts.js";
 import { People, Transcript, make } from "./view.js";
 import { Store } from "./wire.js";
 
@@ -88,7 +88,7 @@ const CHANGES = {
     if (back) notice(line.store?.lost ? "The connection is back." : "The connection is back. Nothing was lost.");
   },
   away: ({ error }) => {
-    const text = error?.code === "draining" ? "The server restarts…" : "No connection, trying again…";
+    const text = AGAIN[error?.code] ?? "No connection, trying again…";
     if (state() === "away") say(text);
     else {
       enter("away", text);

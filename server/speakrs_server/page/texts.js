@@ -26,10 +26,15 @@ export const ENDS = {
   superseded: ["This session goes on elsewhere", "It was opened in another tab or program. What was shown here stays."],
   unknown_session: ["This session is not there any more", "It may have ended, or its results may have been deleted."],
   expired: ["This session waited too long", "The server made its result up to the interruption."],
-  too_fast: ["The server takes no more now", "Too many sessions or viewers are open. Try again in a while."],
+  too_fast: ["The server takes no more now", "Too much came at once, or too many read along. Try again in a while."],
   max_duration: ["The session reached its longest length", "Its result is kept. Start a new one to go on."],
   idle: ["Nothing was heard for too long", "The server put the session aside."],
   forbidden: ["This token does not allow this", "Ask whoever runs the server for another one."],
+};
+
+export const AGAIN = {
+  draining: "The server restarts…",
+  full: "The server has no room for more, trying again…",
 };
 
 export const RELOADED = ["A session is still open", "The page was reloaded. Go on with it, or finish it and get its result. Sound from in between is not part of it."];
