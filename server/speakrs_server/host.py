@@ -314,7 +314,7 @@ class Host:
             description.key,
             description.resume_window_s,
             epoch=hosted.epoch,
-            confirmed=max(hosted.epoch - 1, 1),
+            confirmed=hosted.confirmed,
             now=self.now(),
             ending=hosted.ending,
         )

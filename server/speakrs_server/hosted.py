@@ -102,6 +102,8 @@ class Hosted:
     """How what is heard becomes what is told, where they differ."""
     saved: int = 0
     """Sample at the client's rate of the newest snapshot."""
+    confirmed: int = 1
+    """Newest connection that sent sound or commands: its client has its token, and older ones are worth nothing."""
     over: bool = False
     """Whether the session is over."""
     words: WordDesk | None = None
@@ -188,6 +190,7 @@ class Hosted:
 
     def sound(self, frame: AudioFrame) -> None:
         """Audio that was checked."""
+        self.confirmed = self.epoch
         record = Record(AUDIO, 0, frame.offset, self.epoch, frame.payload)
         self.received = end = frame.offset + frame.samples
         self._arrivals.append((end, self.outside.now()))
@@ -200,6 +203,7 @@ class Hosted:
 
     def command(self, command: Command | WordsAdd) -> str | None:
         """Something the client asks; why it is refused, None where it is not (yet)."""
+        self.confirmed = self.epoch
         if isinstance(command, WordsAdd):
             if self.words is None:
                 return "this session was opened without words"
@@ -230,9 +234,9 @@ class Hosted:
             self.teller.pass_on(refusal(command, why))
         if report.mark is not None:
             cursor, stream = report.mark
-            position, place, epoch = cursor
+            position, place, epoch, confirmed = cursor
             plain = self.reseeded.plain() if self.reseeded else None
-            saved = Saved(stream, place, position, self.told, epoch, plain)
+            saved = Saved(stream, place, position, self.told, epoch, plain, confirmed)
             self._saving = not self.drifted
             if self._saving:
                 self.teller.write([], lambda: self.outside.save(self.id, self.journal, saved))
@@ -309,7 +313,7 @@ class Hosted:
 
     def _ask_for_snapshot(self) -> None:
         self.saved, self._saving = self.processed, True
-        self.outside.give(self.id, Mark((self.received, self.journal.input.end, self.epoch)))
+        self.outside.give(self.id, Mark((self.received, self.journal.input.end, self.epoch, self.confirmed)))
 
     def snapshot_saved(self) -> None:
         """The snapshot is on the disk."""

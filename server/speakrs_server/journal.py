@@ -77,6 +77,8 @@ class Saved:
     """Of the newest connection then."""
     reseeded: dict[str, Any] | None = None
     """How what is heard becomes what is told, where that differs since an earlier restart."""
+    confirmed: int = 1
+    """Newest connection that had sent sound or commands then."""
 
 
 class Owned(OutputError):
@@ -175,6 +177,7 @@ class Journal:
             "told": saved.told,
             "epoch": saved.epoch,
             "reseeded": saved.reseeded,
+            "confirmed": saved.confirmed,
         }
         body = pack_values(plain, {"stream": np.frombuffer(saved.stream, np.uint8)}, self.folder.name)
         self._snapshots += 1
@@ -198,7 +201,8 @@ class Journal:
             if cursor <= self.input.end:
                 stream = arrays["stream"].tobytes()
                 told, epoch, reseeded = plain["told"], plain["epoch"], plain.get("reseeded")
-                yield Saved(stream, cursor, plain["position"], told, epoch, reseeded)
+                confirmed = plain.get("confirmed", 1)
+                yield Saved(stream, cursor, plain["position"], told, epoch, reseeded, confirmed)
 
     # -- the end ---------------------------------------------------------------------------------------------
 

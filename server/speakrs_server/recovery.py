@@ -26,7 +26,7 @@ def recover(hosted: Hosted, saved: Saved | None, unit: Unit) -> list[Item]:
         hosted.reseeded = Reseeded.of(saved.reseeded)
     _show_open(hosted, unit)
     hosted.over = hosted.board.ended
-    hosted.teller.epoch = saved.epoch if saved else 1
+    hosted.teller.epoch, hosted.confirmed = (saved.epoch, saved.confirmed) if saved else (1, 1)
     hosted.received = hosted.processed = hosted.saved = saved.position if saved else 0
     items = _again(hosted, saved.cursor if saved else None)
     if over_at is not None:  # the audio may be gone by now
@@ -73,6 +73,8 @@ def _again(hosted: Hosted, cursor: Cursor | None) -> list[Item]:
     items: list[Item] = []
     for record, _ in hosted.journal.input.records(cursor):
         hosted.teller.epoch = max(hosted.epoch, record.epoch)
+        if record.kind in (AUDIO, COMMAND):  # an attach may be one whose answer never arrived
+            hosted.confirmed = max(hosted.confirmed, record.epoch)
         match record.kind:
             case _ if record.kind == AUDIO:
                 items.append(Sound(record.payload, record.position))

@@ -183,6 +183,35 @@ async def test_a_newer_connection_fences_the_older_one(tmp_path: Path) -> None:
                 assert (error["code"], error["retryable"]) == ("superseded", False)
 
 
+async def test_who_never_got_an_answer_comes_back_with_its_old_token_after_a_restart(tmp_path: Path) -> None:
+    async with rig(tmp_path) as found:
+        async with found.connect() as socket:
+            client = Client(socket)
+            started = await client.start()
+            await client.audio(talk()[:32_000])
+            await client.until("audio.ack")
+        asked = {"session": started["session"], "token": started["resume"]["token"]}
+        for _ in range(2):  # both answers are lost on the way: the client has its first token still
+            async with found.connect() as lost:
+                await Client(lost).say("session.resume", **asked)
+                await Client(lost).until("session.resumed")
+    async with rig(tmp_path) as found:
+        async with found.connect() as socket:
+            client = Client(socket)
+            await client.say("session.resume", **asked)
+            resumed = await client.until("session.resumed")
+            assert resumed["epoch"] == 4
+            await client.audio(talk()[: 2 * resumed["next_sample"] + 32_000], resumed["next_sample"])
+            await client.until("audio.ack")
+        newest = resumed["resume"]["token"]
+    async with rig(tmp_path) as found:
+        for token, kind in ((asked["token"], "error"), (newest, "session.resumed")):
+            async with found.connect() as socket:
+                await Client(socket).say("session.resume", session=asked["session"], token=token)
+                told = json.loads(await socket.recv())
+                assert (told["type"], told.get("code", "superseded")) == (kind, "superseded")
+
+
 async def test_viewers_see_the_same_and_change_nothing(tmp_path: Path) -> None:
     async with rig(tmp_path) as found, found.connect() as socket:
         client = Client(socket)

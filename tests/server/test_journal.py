@@ -83,7 +83,7 @@ def test_what_was_told_comes_back(tmp_path: Path) -> None:
 
 def test_snapshots_are_whole_or_nothing(tmp_path: Path) -> None:
     _, journal = made(tmp_path)
-    saved = [Saved(bytes([n]) * 50, journal.input.end, 30, n, n) for n in range(4)]
+    saved = [Saved(bytes([n]) * 50, journal.input.end, 30, n, n, None, n) for n in range(4)]
     for one in saved:
         journal.save(one)
     assert list(journal.snapshots()) == [saved[3], saved[2]]

@@ -43,6 +43,23 @@ def test_killed_anywhere_it_goes_on_to_the_same(tmp_path: Path, cut: int) -> Non
     assert late.hosted.board.ended and late.hosted.received == len(talk()) // 2
 
 
+@pytest.mark.parametrize("snapshot", [False, True])
+def test_only_who_said_something_makes_older_tokens_worthless(tmp_path: Path, snapshot: bool) -> None:
+    outside = opened(tmp_path)
+    send(outside, talk(), 100_000)
+    outside.hosted.attach(2)
+    send(outside, talk(), 200_000)
+    outside.hosted.attach(3)
+    outside.hosted.attach(4)
+    outside.work()
+    if snapshot:
+        outside.hosted.want_snapshot(2)
+        outside.work()
+    assert (next(outside.hosted.journal.snapshots(), None) is not None) == snapshot
+    outside = again(outside)
+    assert (outside.hosted.epoch, outside.hosted.confirmed) == (4, 2)
+
+
 def test_words_survive_too(tmp_path: Path) -> None:
     outside = opened(tmp_path)
     words = messages.WordsAdd(batch="b", words=(messages.Word(id="w", start_ms=1000, end_ms=1200),))
