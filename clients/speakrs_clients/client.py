@@ -365,10 +365,12 @@ class Stream:
         scope.cancel()
 
     async def _hang_up(self, socket: ClientConnection) -> None:
-        with anyio.CancelScope(shield=True), anyio.move_on_after(2):
-            if self._talk.phase == "over":
-                await socket.close()
-        socket.transport.abort()
+        try:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(2):
+                if self._talk.phase == "over":
+                    await socket.close()
+        finally:  # who leaves while it closes cancels that
+            socket.transport.abort()
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import inspect
 import threading
@@ -62,6 +63,19 @@ def connected_and_silent(found: Rig) -> None:
 async def test_a_session_from_threads(tmp_path: Path) -> None:
     async with rig(tmp_path) as found:
         await anyio.to_thread.run_sync(used, found)
+    gc.collect()  # a socket that was left open fails the test here
+
+
+async def test_who_leaves_at_the_last_event_leaves_no_socket_open(tmp_path: Path) -> None:
+    def once(found: Rig) -> None:
+        with connect(found.address(), mode="file") as stream:
+            stream.send(np.zeros(1_600, np.int16))
+            assert stream.end().samples == 1_600
+
+    async with rig(tmp_path) as found:
+        for _ in range(8):
+            await anyio.to_thread.run_sync(once, found)
+    gc.collect()
 
 
 def test_errors_come_as_they_are() -> None:
