@@ -22,7 +22,7 @@ def anyio_backend() -> str:
 async def test_a_scripted_session(tmp_path: Path) -> None:
     process = ServerProcess("scripted", tmp_path / "data", durability="written")
     before = process.usage()
-    caller = Caller(process.port, b"\0\0" * 16_000 * 10, speed=0, start={"mode": "file"})
+    caller = Caller(process.port, b"\0\0" * 16_000 * 9, speed=5, start={"mode": "file"})
     await caller.run()
     after = process.usage()
     assert caller.whole and caller.acks and not caller.ends
