@@ -152,17 +152,19 @@ def stalled(viewers: int, stalled: int, seconds: float, out: Path | None) -> Non
             readers: list[list[int]] = [[] for _ in range(viewers - stalled)]
             for numbers in readers:
                 tasks.start_soon(_read, process.port, path, numbers)
-            took: dict[int, float] = {}
+            all_in = 3 + viewers  # the one it listens with, two sessions, and everybody who reads or does not
+            await until(lambda: process.usage().sockets >= all_in, 60)
+            connected, began = process.usage().sockets, time.monotonic()
+            took: list[float] = []
             most = process.usage()
             while len(took) < stalled and caller.final is None:
                 await anyio.sleep(0.1)
                 for part in range(4):
                     batch = words(caller.durable // 16, part)
                     caller.say.append({"type": "words.add", "batch": f"b{part}", "words": batch})
-                most = max(most, process.usage(), key=lambda used: used.rss_mb)
-                for number, one in enumerate(lazy):
-                    if number not in took and one.gone():
-                        took[number] = time.monotonic() - one.began
+                now = process.usage()
+                most = max(most, now, key=lambda used: used.rss_mb)
+                took += [time.monotonic() - began] * (connected - now.sockets - len(took))
             await until(lambda: caller.final is not None and other.final is not None, 10 * seconds)
             await anyio.sleep(1)
             tasks.cancel_scope.cancel()
@@ -171,7 +173,7 @@ def stalled(viewers: int, stalled: int, seconds: float, out: Path | None) -> Non
         return {
             "stalled": stalled,
             "aborted": len(took),
-            "seconds_until_aborted_max": round(max(took.values(), default=0), 1),
+            "seconds_until_first_and_last_abort": [round(min(took, default=0), 1), round(max(took, default=0), 1)],
             "rss_mb_per_stalled": round((most.rss_mb - before.rss_mb) / stalled, 3),
             "readers_with_everything": sum(numbers == list(range(1, len(numbers) + 1)) for numbers in readers),
             "readers": len(readers),

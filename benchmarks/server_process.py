@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -121,6 +123,8 @@ class Usage:
     """Threads that are alive."""
     files: int
     """Files and sockets that are open."""
+    sockets: int
+    """Sockets among them."""
 
 
 class ServerProcess:
@@ -154,7 +158,9 @@ class ServerProcess:
         fields = (root / "stat").read_text().rpartition(")")[2].split()
         pages = int((root / "statm").read_text().split()[1])
         cpu = (int(fields[11]) + int(fields[12])) / TICKS
-        return Usage(cpu, pages * PAGE / 2**20, int(fields[17]), len(list((root / "fd").iterdir())))
+        files = list(_targets(root / "fd"))
+        sockets = sum(name.startswith("socket:") for name in files)
+        return Usage(cpu, pages * PAGE / 2**20, int(fields[17]), len(files), sockets)
 
     def stop(self) -> tuple[int, float]:
         """SIGTERM; the exit status, and the seconds it took."""
@@ -173,6 +179,13 @@ class ServerProcess:
     def _close(self) -> None:
         assert self.process.stdout is not None
         self.process.stdout.close()
+
+
+def _targets(folder: Path) -> Iterator[str]:
+    """What open files are; those that close meanwhile are left out."""
+    for one in folder.iterdir():
+        with suppress(OSError):
+            yield os.readlink(one)
 
 
 def main(mode: str, folder: str, port: str, *flags: str) -> None:
