@@ -228,8 +228,7 @@ class Server:
         """Go on with a session, wherever it was; RemoteProtocolError where that cannot be."""
         try:
             shown = self.resume_tokens.open(request.token, request.session, time.time())
-            if request.session not in self.host.sessions:
-                await self.host.take_over(request.session)
+            await self.host.take_over(request.session)
             entry = self.host.registry.resume(request.session, shown)
         except RemoteProtocolError as error:
             self.host.metrics.resumes.labels(error.code.name).inc()

@@ -350,7 +350,11 @@ class Host:
             raise
 
     async def take_over(self, session: str) -> None:
-        """Host a session that lies on the disk, asking another process for it if need be."""
+        """Host a session that lies on the disk, asking another process if need be; nothing where it is hosted."""
+        if session in self.sessions:
+            if self.registry.find(session) is None:  # it broke, and is not let go of yet
+                raise RemoteProtocolError("engine_failed", "the session is being read again", retry_after_ms=500)
+            return
         if self.store.folder(session) is None:
             raise RemoteProtocolError("unknown_session", "there is no such session")
         if (pause := self._pauses.left(session, self.now())) > 0:

@@ -138,3 +138,18 @@ async def test_whoever_fails_again_and_again_waits(tmp_path: Path) -> None:
                 if "again and again" in said[-1]["message"]:
                     break
         assert said[-1]["retry_after_ms"] >= 500 and said[-1]["retryable"]
+
+
+async def test_a_session_that_is_not_let_go_of_yet_is_asked_for_again(tmp_path: Path) -> None:
+    async with rig(tmp_path) as found:
+        async with found.connect() as socket:
+            started = await Client(socket, []).start()
+            session, token = started["session"], started["resume"]["token"]
+        found.server.host.registry.forget(session)  # as `broke` does, before everything submitted is written
+        async with found.connect() as socket:
+            await Client(socket, []).say("session.resume", session=session, token=token)
+            with pytest.raises(ConnectionClosed) as closed:
+                while True:
+                    message = json.loads(await socket.recv())
+        assert message["code"] == "engine_failed" and message["retryable"] and message["retry_after_ms"] == 500
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 4500
