@@ -91,7 +91,9 @@ def configured(engine: Engine, choice: EngineChoice) -> Engine:
 
 def cores() -> int:
     """Processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    from speakrs_stream.inference.auto import usable_cores  # with the runtimes, so not before an engine is opened
+
+    return usable_cores()
 
 
 def find_bundle(name: str | None) -> ModelBundle:
