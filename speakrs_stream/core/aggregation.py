@@ -36,7 +36,7 @@ class SpeakerCount:
         if missing > 0:
             self._sums.append(np.zeros(missing, np.int16))
             self._covers.append(np.zeros(missing, np.int16))
-        self._sums.get(start, end)[:] += activations.sum(axis=1, dtype=np.int16)
+        self._sums.get(start, end)[:] += np.ascontiguousarray(activations.T).sum(axis=0, dtype=np.int16)
         self._covers.get(start, end)[:] += 1
         self.windows += 1
 

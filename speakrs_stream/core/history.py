@@ -48,7 +48,7 @@ class History:
         self._packed.append(pack(window.activations)[None])
         self._embeddings.append(window.embeddings[None])
         self._clean.append(clean_frames(window.activations)[None])
-        self._active.append(window.activations.sum(axis=0, dtype=np.int16)[None])
+        self._active.append(np.ascontiguousarray(window.activations.T).sum(axis=1, dtype=np.int16)[None])
 
     def activations(self, start: int, end: int) -> U8:
         """Activity of windows start..end, (windows, 589, 3)."""

@@ -46,19 +46,37 @@ def top_speakers(totals: Array, counts: U8, *, allow_silent: bool) -> U8:
 
 
 def _top(totals: Array, counts: U8, allow_silent: bool) -> U8:
-    order = np.argsort(-totals.astype(np.int32), axis=1, kind="stable")
-    rank = np.arange(totals.shape[1])[None] < counts[:, None]
-    picked = np.zeros(totals.shape, np.uint8)
-    np.put_along_axis(picked, order, rank.astype(np.uint8), axis=1)
+    left = np.array(totals.T, np.int32, order="C")  # a row for each column, in which what was picked counts as -1
+    picked = np.zeros(left.shape, np.bool_)
+    for place in range(min(int(counts.max(initial=0)), len(left))):
+        best, wanted = left.max(axis=0), counts > place
+        for votes, chosen in zip(left, picked, strict=True):
+            won = (votes == best) & wanted
+            chosen |= won
+            wanted ^= won
+            votes[won] = -1
     if not allow_silent:
-        picked &= totals > 0
-    return picked
+        picked &= (totals > 0).T
+    return np.asarray(picked.T, np.uint8)
 
 
 def runs(column: Array) -> Array:
     """Stretches of non-zero values: (n, 2) start and one past the end."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], (np.asarray(column) != 0).astype(np.int8), [0]])))
     return edges.reshape(-1, 2)
+
+
+def column_runs(matrix: Array) -> list[tuple[int, int, int]]:
+    """Stretches of non-zero values in each column of (frames, P): column, start and one past the end, by column."""
+    frames, columns = matrix.shape
+    padded = np.zeros((columns, frames + 1), np.bool_)  # a column ends where the next one begins
+    padded[:, :-1] = matrix.T != 0
+    flat = padded.ravel()
+    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    if len(flat) and flat[0]:
+        edges = np.concatenate([[0], edges])
+    column, at = np.divmod(edges, frames + 1)
+    return list(zip(column[::2].tolist(), at[::2].tolist(), at[1::2].tolist(), strict=True))
 
 
 def clean_runs(stretches: Array, min_on: int, min_off: int) -> Array:

@@ -172,7 +172,7 @@ class Reducer:
                 if before != turn.speaker:
                     raise SessionError(f"turn {event.turn} was shown as speaker {turn.speaker}, not {before}")
                 self._speaker(event.speaker)
-                self._show(replace(turn, revision=event.revision, speaker=event.speaker, span=event.span))
+                self._show(LiveTurn(event.turn, event.revision, event.speaker, event.span, False))
             case TurnFinal():
                 self._movable(event.turn, event.revision)
                 self._speaker(event.speaker)

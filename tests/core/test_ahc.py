@@ -176,6 +176,19 @@ def test_golden_start(shared: Path) -> None:
     assert same_partition(ahc.bounded(rows, 0.6, 8), clusters)
 
 
+@settings(deadline=None, max_examples=60)
+@given(seeds, st.integers(1, 80), st.floats(0.2, 1.5))
+def test_the_quick_form_is_the_exact_one(seed: int, n: int, threshold: float) -> None:
+    generator = np.random.default_rng(seed)
+    rows = generator.standard_normal((4, 16))[generator.integers(0, 4, n)] + 0.3 * generator.standard_normal((n, 16))
+    np.testing.assert_array_equal(ahc.quick(rows, threshold), ahc.exact(rows, threshold))
+
+
+def test_the_quick_form_takes_equal_and_silent_items() -> None:
+    rows = np.repeat([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], 3, axis=0)
+    assert ahc.quick(rows, 0.6).tolist() == ahc.exact(rows, 0.6).tolist()
+
+
 @settings(deadline=None, max_examples=30)
 @given(seeds, st.integers(2, 30))
 def test_first_merges_leave_the_number_asked_for(seed: int, n: int) -> None:

@@ -15,7 +15,15 @@ from speakrs_stream.core.arrays import Array
 from speakrs_stream.core.config import PipelineConfig
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, Span, nearest_frame, total_frames
 from speakrs_stream.core.history import History, WindowResult
-from speakrs_stream.core.reconstruction import CoreTurn, by_appearance, clean_runs, runs, top_speakers, turns
+from speakrs_stream.core.reconstruction import (
+    CoreTurn,
+    by_appearance,
+    clean_runs,
+    column_runs,
+    runs,
+    top_speakers,
+    turns,
+)
 from tests.core.voices import activity
 
 seeds = st.integers(0, 2**32 - 1)
@@ -45,6 +53,14 @@ def test_top_speakers_row_by_row(seed: int, frames: int, width: int, silent: boo
     assert chosen.dtype == np.uint8 and chosen.shape == (frames, width + padding)
     assert chosen.tolist() == expected
     assert (totals == before).all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(seeds, st.integers(0, 30), st.integers(0, 4))
+def test_runs_of_all_columns_are_those_of_each(seed: int, frames: int, width: int) -> None:
+    matrix = np.random.default_rng(seed).integers(0, 2, (frames, width)).astype(np.uint8)
+    each = [(column, *run) for column in range(width) for run in runs(matrix[:, column]).tolist()]
+    assert column_runs(matrix) == each
 
 
 def test_ghosts_only_with_parity() -> None:

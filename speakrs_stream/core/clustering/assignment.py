@@ -36,10 +36,10 @@ def constrained(score: F64, active: Array) -> I64:
     """
     windows, local = active.shape
     out = np.full((windows, local), UNASSIGNED, np.int64)
-    finite = score[np.isfinite(score)]
-    low = float(finite.min()) if len(finite) else 0.0
-    filled = np.where(active[:, :, None], score, low - 1.0)
-    filled = np.where(np.isfinite(filled), filled, low)
+    known = np.isfinite(score)
+    low = float(score.min(where=known, initial=np.inf))
+    low = low if np.isfinite(low) else 0.0
+    filled = np.where(active[:, :, None], np.where(known, score, low), low - 1.0)
     # where every active row has its own best cluster, that is the optimum: no solver needed
     best = filled.argmax(axis=2)
     best = np.where(active, best, -1 - np.arange(local))

@@ -66,8 +66,9 @@ def vbx(
     ratio = Fa / Fb
     bounds: list[float] = []
     alpha = invL = np.zeros((gamma.shape[1], d))
+    held = w @ gamma  # by each speaker
     for _ in range(max_iterations):
-        invL = 1.0 / (1.0 + ratio * (w @ gamma)[:, None] * phi)  # (17)
+        invL = 1.0 / (1.0 + ratio * held[:, None] * phi)  # (17)
         alpha = ratio * invL * (gamma.T @ weighted_rho)  # (16)
         log_joint = rho @ alpha.T  # (items, speakers), by far the largest array: changed in place from here on
         log_joint -= 0.5 * ((invL + alpha**2) @ phi)
@@ -79,8 +80,8 @@ def vbx(
         gamma = np.exp(log_joint, out=log_joint)
         total = gamma.sum(axis=1, keepdims=True)
         gamma /= total
-        pi = w @ gamma
-        pi = pi / pi.sum()
+        held = w @ gamma
+        pi = held / held.sum()
         log_x = (highest + np.log(total))[:, 0]
         bound = float(w @ log_x + Fb * 0.5 * np.sum(np.log(invL) - invL - alpha**2 + 1.0))  # (25)
         bounds.append(bound)

@@ -271,7 +271,9 @@ class Extraction:
         first = window * self.step // HOP
         rows = self.fbank.frames.get(first, first + FBANK_PER_WINDOW)
         if self.layout.window_mean:
-            return np.asarray(rows - rows.mean(axis=0, dtype=np.float64), np.float32)
+            exact = rows.astype(np.float64)
+            exact -= exact.mean(axis=0)
+            return exact.astype(np.float32)
         return rows.copy()
 
     def _chunk_range(self, chunk: int) -> tuple[int, int]:

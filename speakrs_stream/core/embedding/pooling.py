@@ -20,16 +20,16 @@ def clean_masks(activations: U8, min_frames: int = 2) -> F32:
     activations: (589, 3) of 0 and 1; returns (3, 589) float32. 2 is ceil(589 * 400 / 160000): the embedding network's
     smallest input as a share of the window.
     """
-    full = activations.T.astype(np.float32)
-    clean = full * (activations.sum(axis=1) < 2)
+    full = np.ascontiguousarray(activations.T, np.float32)
+    clean = full * (full.sum(axis=0) < 2)
     enough = clean.sum(axis=1) > min_frames
     return np.where(enough[:, None], clean, full)
 
 
 def clean_frames(activations: U8) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Frames in which each local speaker is the only one, (3,)."""
-    alone = activations.sum(axis=1) == 1
-    return np.asarray((activations * alone[:, None]).sum(axis=0), np.int64)
+    rows = np.ascontiguousarray(activations.T, np.float32)  # long rows are quick to add up, and float32 counts exactly
+    return np.asarray(rows @ (rows.sum(axis=0) == 1), np.int64)
 
 
 def resample_nearest(masks: F32, frames: int) -> F32:

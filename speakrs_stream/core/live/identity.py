@@ -7,7 +7,6 @@ prototypes, admits newcomers, and merges numbers that turn out to be one person.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +22,7 @@ from speakrs_stream.core.grid import FRAMES_PER_WINDOW
 from speakrs_stream.core.live.config import LiveConfig
 from speakrs_stream.core.live.constraints import Constraints, separate, together
 from speakrs_stream.core.live.memory import Items, Memory
-from speakrs_stream.core.live.people import LikelihoodRatio, People, Person, similarity, spread
+from speakrs_stream.core.live.people import LikelihoodRatio, People, Person, spread
 from speakrs_stream.core.live.reclustering import Clusters, means, recluster
 from speakrs_stream.core.live.reconciliation import Mapping, reconcile, weights_of
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS
@@ -119,28 +118,30 @@ class Identity:
         # was taken for two before, or there may be nobody else by the user's word.
         processed = windows[0].processed
         doubled = self.people.absorbers() if self._room(processed) else {person.number for person in people}
-        every, firsts, again = self._faces(people, doubled)
-        embeddings = np.concatenate([heard.embeddings for heard in windows])
-        score = similarity(embeddings, every).reshape(len(windows), LOCAL_SPEAKERS, len(every))
-        score = np.where(np.isfinite(score), score, 0.0) - TWICE * again
-        ends = [*firsts[1:], len(every)]
-        column = {p.number: slice(first, end) for p, first, end in zip(people, firsts, ends, strict=True)}
-        numbers = np.array([number for number, at in column.items() for _ in range(at.stop - at.start)])
+        faces = self.people.faces_of(people, doubled)
+        column = faces.columns
+        score = faces.similarity(np.stack([heard.embeddings for heard in windows]))
+        score = np.where(np.isfinite(score), score, 0.0) - TWICE * faces.again
+        shown = np.zeros(score.shape)
         for row, heard in enumerate(windows):
             for number, share in heard.shown.items():
                 if number in column:
-                    score[row, :, column[number]] += stay * share[:, None]
-        banned = self._banned(windows, column, score.shape)
-        score[banned] = REJECTED
+                    shown[row, :, column[number]] = share[:, None]
+        score += stay * shown
+        banned = self._banned(windows, column, score.shape) if self.told.rejects else None
+        if banned is not None:
+            score[banned] = REJECTED
         chosen = assignment.constrained(score, active)
         at = np.nonzero(chosen >= 0)
-        labels[at] = np.where(banned[*at, chosen[at]], UNASSIGNED, numbers[chosen[at]])
+        labels[at] = faces.numbers[chosen[at]]
+        if banned is not None:
+            labels[at] = np.where(banned[*at, chosen[at]], UNASSIGNED, labels[at])
         return labels
 
     def _banned(self, windows: list[Heard], column: dict[int, slice], shape: tuple[int, ...]) -> Array:
         """(windows, 3, columns) where the user said that a local speaker is somebody else."""
         banned = np.zeros(shape, np.bool_)
-        for row, heard in enumerate(windows if self.told.rejects else ()):
+        for row, heard in enumerate(windows):
             for local in range(LOCAL_SPEAKERS):
                 for number in self.told.rejected(LOCAL_SPEAKERS * heard.window + local):
                     if number in column:
@@ -166,27 +167,11 @@ class Identity:
 
     def _fit(self, features: F64, people: list[Person]) -> F64:
         """Log-likelihood ratio of items (n, d) for each person, (n, P)."""
-        every, firsts, _ = self._faces(people)
+        faces = self.people.faces_of(people)
         ratio = self._ratio
-        if ratio is None or ratio.people != every or ratio.within != self.within:
-            ratio = self._ratio = LikelihoodRatio(every, self.plda.phi, self.within)
-        return np.asarray(np.maximum.reduceat(ratio(features), firsts, axis=1))
-
-    def _faces(self, people: list[Person], doubled: Collection[int] = ()) -> tuple[list[Person], list[int], Array]:
-        """The voices of all people one after the other, where each one's begin, and which are there again.
-
-        doubled: numbers with one voice that are there two times
-        """
-        every: list[Person] = []
-        again: list[bool] = []
-        firsts = []
-        for person in people:
-            firsts.append(len(every))
-            faces = self.people.faces(person.number)
-            twice = len(faces) == 1 and person.number in doubled
-            every += [*faces, person] if twice else faces
-            again += [False] * len(faces) + [True] * twice
-        return every, firsts, np.array(again)
+        if ratio is None or ratio.people != faces.every or ratio.within != self.within:
+            ratio = self._ratio = LikelihoodRatio(faces.every, self.plda.phi, self.within)
+        return np.asarray(np.maximum.reduceat(ratio(features), faces.firsts, axis=1))
 
     def _left_over(self, heard: Heard, features: F64, good: Array, labels: I64, events: list[SpeakerEvent]) -> I64:
         """A local speaker beside all known ones is a new one, once it has said a second alone."""

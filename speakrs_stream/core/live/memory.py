@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
 
 from speakrs_stream.core.arrays import F64, I64, Array
+from speakrs_stream.core.clustering import ahc
 from speakrs_stream.core.clustering.plda import unit
 from speakrs_stream.core.live.merging import merge_to
 
@@ -112,7 +112,7 @@ class Memory:
         cut = self._groups + self.recent_limit // 2
         groups, old = rows.take(slice(0, self._groups)), rows.take(slice(self._groups, cut))
         fresh = [
-            part.grouped(_near(part.raw, GROUP_DISTANCE))
+            part.grouped(ahc.quick(part.raw, GROUP_DISTANCE))
             for part in (old.take(old.speaker == speaker) for speaker in np.unique(old.speaker))
         ]
         groups = Items.join([groups, *fresh])
@@ -168,11 +168,3 @@ def _thinned(groups: Items, limit: int) -> Items:
     if len(joined) > limit:
         joined = joined.take(np.sort(np.argsort(-joined.weight, kind="stable")[:limit]))
     return joined
-
-
-def _near(raw: F64, distance: float) -> I64:
-    if len(raw) == 1:
-        return np.zeros(1, np.int64)
-    tree = linkage(unit(raw), "centroid", "euclidean")
-    labels = fcluster(tree, distance, "distance")
-    return np.asarray(np.unique(labels, return_inverse=True)[1], np.int64)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from speakrs_stream.core.arrays import F64, Array
+from speakrs_stream.core.arrays import F64, I64, Array
 from speakrs_stream.core.clustering.plda import unit
 from speakrs_stream.core.live.memory import Items
 
@@ -34,12 +35,35 @@ class Person:
     """The number that took its place."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Faces:
+    """The voices of some people, one after the other."""
+
+    every: list[Person]
+    """Whoever has several voices is there several times."""
+    firsts: list[int]
+    """Where each one's voices begin."""
+    again: Array
+    """(voices,) whether a voice is there for the second time."""
+    columns: dict[int, slice]
+    """Number -> where its voices are."""
+    numbers: I64
+    """(voices,) whose each is."""
+    directions: F64
+    """(voices, D) unit vectors."""
+
+    def similarity(self, embeddings: Array) -> F64:
+        """Cosine similarity of raw embeddings (..., D) to each voice: (..., voices); NaN where an embedding is NaN."""
+        return np.asarray(unit(np.asarray(embeddings, np.float64)) @ self.directions.T)
+
+
 class People:
     """Every number ever given out."""
 
     def __init__(self) -> None:
         self._all: dict[int, Person] = {}
         self._voices: list[Person] = []  # people as they were when the user said that they are somebody else too
+        self._known: dict[tuple[tuple[int, ...], frozenset[int]], Faces] = {}  # answers of `faces_of` that still hold
 
     def __getitem__(self, number: int) -> Person:
         return self._all[number]
@@ -53,8 +77,12 @@ class People:
     def create(self, born: int, raw: F64, features: F64) -> Person:
         """A new number."""
         person = Person(len(self._all) + 1, born, np.asarray(raw, np.float64), features, 0.0)
-        self._all[person.number] = person
+        self._put(person)
         return person
+
+    def _put(self, person: Person) -> None:
+        self._all[person.number] = person
+        self._known.clear()
 
     def who(self, number: int) -> int:
         """The number that stands for `number` after all merges."""
@@ -67,7 +95,7 @@ class People:
         if told:
             kept = {voice.number for voice in self._voices}
             self._voices += [self._all[one] for one in (into, number) if one not in kept]
-        self._all[number] = replace(self._all[number], merged_into=into)
+        self._put(replace(self._all[number], merged_into=into))
 
     def absorbers(self) -> set[int]:
         """Numbers that others were merged into."""
@@ -77,13 +105,35 @@ class People:
         """A number as it is known now, and the voices that it has because the user said so."""
         return [self._all[number], *(voice for voice in self._voices if self.who(voice.number) == number)]
 
+    def faces_of(self, people: Sequence[Person], doubled: Collection[int] = ()) -> Faces:
+        """The voices of people as they are known now, at least one; those in `doubled` with one voice have it twice."""
+        key = tuple(person.number for person in people), frozenset(doubled)
+        if key not in self._known:
+            self._known[key] = self._faces_of(people, doubled)
+        return self._known[key]
+
+    def _faces_of(self, people: Sequence[Person], doubled: Collection[int]) -> Faces:
+        every: list[Person] = []
+        again: list[bool] = []
+        columns = {}
+        for person in people:
+            faces = self.faces(person.number)
+            twice = len(faces) == 1 and person.number in doubled
+            columns[person.number] = slice(len(every), len(every) + len(faces) + twice)
+            every += [*faces, person] if twice else faces
+            again += [False] * len(faces) + [True] * twice
+        numbers = np.repeat([*columns], [where.stop - where.start for where in columns.values()])
+        directions = unit(np.stack([person.raw for person in every]))
+        firsts = [where.start for where in columns.values()]
+        return Faces(every, firsts, np.array(again), columns, numbers, directions)
+
     def move(self, number: int, raw: F64) -> None:
         """Replace a number's prototype."""
-        self._all[number] = replace(self._all[number], raw=raw)
+        self._put(replace(self._all[number], raw=raw))
 
     def name(self, number: int, name: str) -> None:
         """Give a number a name."""
-        self._all[number] = replace(self._all[number], name=name)
+        self._put(replace(self._all[number], name=name))
 
     def living(self) -> list[Person]:
         """Everybody not merged away, by number."""
@@ -91,16 +141,15 @@ class People:
 
     def learn(self, items: Items) -> None:
         """Take prototypes from what is remembered of each."""
-        for number in np.unique(items.speaker):
+        numbers, speaker = np.unique(items.speaker, return_inverse=True)
+        inside = (speaker == np.arange(len(numbers))[:, None]) * items.weight
+        weight = inside.sum(axis=1)
+        inside /= weight[:, None]
+        raw, features = inside @ items.raw, inside @ items.features
+        for row, number in enumerate(numbers.tolist()):
             if number in self._all:
-                part = items.take(items.speaker == number)
-                share = part.weight / part.weight.sum()
-                self._all[int(number)] = replace(
-                    self._all[int(number)],
-                    raw=share @ part.raw,
-                    features=share @ part.features,
-                    weight=float(part.weight.sum()),
-                )
+                known = replace(self._all[number], raw=raw[row], features=features[row], weight=float(weight[row]))
+                self._put(known)
 
     def state(self) -> tuple[list[list[object]], dict[str, Array]]:
         """Plain values and arrays for a snapshot: everybody by number, then the further voices."""
@@ -126,13 +175,7 @@ class People:
             if number in self._all:
                 self._voices.append(person)
             else:
-                self._all[number] = person
-
-
-def similarity(embeddings: Array, people: list[Person]) -> F64:
-    """Cosine similarity of raw embeddings (..., D) to each person: (..., P); NaN where an embedding is NaN."""
-    prototypes = unit(np.stack([person.raw for person in people]))
-    return np.asarray(unit(np.asarray(embeddings, np.float64)) @ prototypes.T)
+                self._put(person)
 
 
 class LikelihoodRatio:
@@ -171,14 +214,15 @@ def spread(items: Items) -> float:
     Rooms and microphones that the PLDA was not fitted on spread a voice wider than its model says. Speakers with
     fewer than four rows are left out; each mean is taken without the item.
     """
-    found = []
-    for number in np.unique(items.speaker[items.speaker > 0]):
-        rows = items.features[items.speaker == number]
-        if len(rows) >= 4:
-            residual = (rows - rows.mean(axis=0)) * (len(rows) / (len(rows) - 1))
-            found.append((residual**2).mean(axis=1))
-    if not found:
+    speaker, rows = items.speaker, items.features
+    count = np.bincount(speaker, minlength=1)
+    count[0] = 0
+    used = count[speaker] >= 4
+    if not used.any():
         return 1.0
-    every = np.concatenate(found)
-    share = len(every) / (len(every) + EXPECTED_ITEMS)
-    return float(np.exp(share * np.log(max(float(np.median(every)), 1.0))))
+    numbers, speaker = np.unique(speaker[used], return_inverse=True)
+    rows, size = rows[used], count[numbers].astype(np.float64)
+    means = ((speaker == np.arange(len(numbers))[:, None]) @ rows) / size[:, None]
+    square = ((rows - means[speaker]) ** 2).mean(axis=1) * (size / (size - 1))[speaker] ** 2
+    share = len(rows) / (len(rows) + EXPECTED_ITEMS)
+    return float(np.exp(share * np.log(max(float(np.median(square)), 1.0))))

@@ -33,7 +33,7 @@ def recluster(items: Items, phi: F64, config: ClusteringConfig, bounds: SpeakerB
     """Cluster at least one item; the cost depends on the number of rows only, not on what they weigh."""
     if len(items) == 1:
         return Clusters(np.zeros(1, np.int64), items.raw.copy())
-    gamma, pi = start_from(ahc.exact(items.raw, config.threshold), config.init_smoothing), None
+    gamma, pi = start_from(ahc.quick(items.raw, config.threshold), config.init_smoothing), None
     # The start has many small clusters, of which the first iterations take nearly everything: those that are empty
     # then stay empty, and are left out of the further ones.
     for iterations in (*STAGES, max(1, config.max_iterations - sum(STAGES))):

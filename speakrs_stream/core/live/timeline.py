@@ -9,7 +9,6 @@ import numpy as np
 
 from speakrs_stream.core.aggregation import UNASSIGNED
 from speakrs_stream.core.arrays import F32, I64, U8, Array
-from speakrs_stream.core.embedding.pooling import clean_frames
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, nearest_frame
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS
 from speakrs_stream.core.reconstruction import clean_runs, runs, top_speakers
@@ -37,7 +36,17 @@ class Placed:
     def __post_init__(self) -> None:
         self.rows = np.ascontiguousarray(self.activations.T, np.float32)
         self.active = self.rows.sum(axis=1).astype(np.int64)
-        self.clean = clean_frames(self.activations)
+        self.clean = np.asarray(self.rows @ (self.rows.sum(axis=0) == 1), np.int64)
+
+    def heard(self) -> list[tuple[int, F32]]:
+        """Numbers and (frames,) whether the window hears each; once where two local speakers are taken for one."""
+        found = [(number, self.rows[local]) for local, number in enumerate(self.numbers.tolist()) if number > 0]
+        if len({number for number, _ in found}) == len(found):
+            return found
+        merged: dict[int, F32] = {}
+        for number, row in found:
+            merged[number] = np.maximum(merged[number], row) if number in merged else row
+        return list(merged.items())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,27 +100,35 @@ def show(
     counts: (frames,) how many speak in each frame from `start` on; before: what was shown until now, and has `hold`
     more votes, and `share` more for each window that hears the frame, where any window still hears it
     """
-    numbers = sorted({number for placed in windows for number in placed.numbers.tolist() if number > 0})
+    heard = [(placed.start - start, placed.heard()) for placed in windows]
+    numbers = sorted({number for _, rows in heard for number, _ in rows})
     column = {number: index for index, number in enumerate(numbers)}
-    totals = np.zeros((len(numbers), len(counts)), np.float32)  # votes
-    covers = np.zeros(len(counts), np.float32)  # windows
-    for placed in windows:
-        low, high = max(placed.start, start), min(placed.start + len(placed.activations), start + len(counts))
-        if low < high:
-            covers[low - start : high - start] += 1
-            for number, row in _heard(placed).items():
-                totals[column[number], low - start : high - start] += row[low - placed.start : high - placed.start]
+    frames = len(counts)
+    totals = np.zeros((len(numbers), frames), np.float32)  # votes
+    for at, rows in heard:
+        first, last = max(at, 0), max(min(at + FRAMES_PER_WINDOW, frames), at)
+        for number, row in rows:
+            part = row[first - at : last - at]
+            totals[column[number], first : first + len(part)] += part
     totals *= UNIT
-    low, high = max(start, before.start), min(start + len(counts), before.end)
+    low, high = max(start, before.start), min(start + frames, before.end)
     if low < high:
-        more = np.rint(UNIT * (hold + share * covers[low - start : high - start])) + 1
+        more = _lead(windows, low, high, hold, share)
         for index, number in enumerate(before.numbers.tolist()):
             if number in column:
                 shown = before.matrix[low - before.start : high - before.start, index]
-                row = totals[column[number], low - start : high - start]
-                row += more * ((shown > 0) & (row > 0))
-    matrix = top_speakers(totals.T.astype(np.int32), counts, allow_silent=False)
+                votes = totals[column[number], low - start : high - start]
+                votes += more * ((shown > 0) & (votes > 0))
+    matrix = top_speakers(totals.T, counts, allow_silent=False)
     return Shown(start, matrix, np.array(numbers, np.int64))
+
+
+def _lead(windows: list[Placed], low: int, high: int, hold: float, share: float) -> F32:
+    """Parts of a vote by which whoever is shown leads in each of the frames low..high: at least one, to win ties."""
+    covers = np.zeros(high - low, np.float32)
+    for placed in windows if share else ():
+        covers[max(placed.start - low, 0) : max(placed.start + len(placed.activations) - low, 0)] += 1
+    return np.asarray(np.rint(UNIT * (hold + share * covers)) + 1, np.float32)
 
 
 def smoothed(shown: Shown, carried: Collection[int], min_on: int, min_off: int) -> Shown:
@@ -132,16 +149,6 @@ def smoothed(shown: Shown, carried: Collection[int], min_on: int, min_off: int) 
         for low, high in clean_runs(found, min_on, min_off):
             matrix[max(low, 0) : high, column] = 1
     return Shown(shown.start, matrix, shown.numbers)
-
-
-def _heard(placed: Placed) -> dict[int, F32]:
-    """Number -> (frames,) whether a window hears it; once where two local speakers are taken for one person."""
-    heard: dict[int, F32] = {}
-    for local, number in enumerate(placed.numbers.tolist()):
-        if number > 0:
-            row = placed.rows[local]
-            heard[number] = np.maximum(heard[number], row) if number in heard else row
-    return heard
 
 
 def window_frames(window: int, step: int) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from speakrs_stream.core.events import (
 )
 from speakrs_stream.core.grid import Span, frame_to_sample
 from speakrs_stream.core.live.timeline import Shown
-from speakrs_stream.core.reconstruction import runs
+from speakrs_stream.core.reconstruction import column_runs
 
 SAME_SPEAKER = 0.5
 """Extra weight of frames shared by turns of the same speaker when old and new turns are matched."""
@@ -130,10 +130,12 @@ class TurnTracker:
         """Stretches from the watermark on; those that continue a turn from behind it begin where that turn did."""
         crossing = {turn.at.speaker: turn.at.start for turn in self._open if turn.at.start < self.frozen}
         out = []
-        for column, number in enumerate(shown.numbers):
-            for low, high in runs(shown.matrix[:, column]) + shown.start:
-                start = crossing.get(int(number), int(low)) if low == self.frozen else int(low)
-                out.append(Stretch(start, int(high), int(number)))
+        numbers = shown.numbers.tolist()
+        for column, low, high in column_runs(shown.matrix):
+            number, start = numbers[column], low + shown.start
+            if start == self.frozen:
+                start = crossing.get(number, start)
+            out.append(Stretch(start, high + shown.start, number))
         return sorted(out)
 
     def _match(self, new: list[Stretch]) -> dict[int, int]:

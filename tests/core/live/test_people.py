@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from speakrs_stream.core.live.memory import Items
-from speakrs_stream.core.live.people import MOST_EVIDENCE, LikelihoodRatio, People, Person, similarity, spread
+from speakrs_stream.core.live.people import MOST_EVIDENCE, LikelihoodRatio, People, Person, spread
 
 
 def people(count: int) -> People:
@@ -90,12 +90,39 @@ def test_people_survive_json() -> None:
 
 
 def test_similarity_is_the_cosine() -> None:
-    known = people(3).living()
+    everybody = people(3)
+    known = everybody.faces_of(everybody.living())
     rows = np.array([[2.0, 0, 0, 0, 0], [1.0, 1, 0, 0, 0], [np.nan] * 5, [0.0] * 5])
-    found = similarity(rows, known)
+    found = known.similarity(rows)
     np.testing.assert_allclose(found[:2], [[1, 0, 0], [np.sqrt(0.5), np.sqrt(0.5), 0]], atol=1e-12)
     assert np.isnan(found[2]).all() and (found[3] == 0).all()
-    assert similarity(rows.reshape(2, 2, 5), known).shape == (2, 2, 3)
+    assert known.similarity(rows.reshape(2, 2, 5)).shape == (2, 2, 3)
+
+
+def test_faces_of_people_lie_side_by_side_and_are_never_out_of_date() -> None:
+    known = people(5)
+    known.merge(3, 1, told=True)
+    faces = known.faces_of(known.living(), doubled={1, 2})
+    assert [face.number for face in faces.every] == [1, 1, 3, 2, 2, 4, 5]
+    assert faces.numbers.tolist() == [1, 1, 1, 2, 2, 4, 5] and faces.firsts == [0, 3, 5, 6]
+    assert faces.columns == {1: slice(0, 3), 2: slice(3, 5), 4: slice(5, 6), 5: slice(6, 7)}
+    assert faces.again.tolist() == [False] * 4 + [True, False, False]
+    assert known.faces_of(known.living(), doubled={2, 1}) is faces
+    assert known.faces_of(known.living()).every != faces.every
+
+    changes = [
+        lambda: known.move(2, np.ones(5)),
+        lambda: known.name(2, "Ann"),
+        lambda: known.learn(items([2])),
+        lambda: known.merge(4, 2),
+        lambda: known.create(9, np.ones(5), np.ones(2)),
+    ]
+    for change in changes:
+        before = known.faces_of(known.living())
+        change()
+        after = known.faces_of(known.living())
+        assert after is not before and after.every == [f for p in known.living() for f in known.faces(p.number)]
+        np.testing.assert_allclose(np.linalg.norm(after.directions, axis=1), 1)
 
 
 @pytest.mark.parametrize("within", [1.0, 2.5])
@@ -136,6 +163,9 @@ def test_spread_is_found_and_drawn_towards_one() -> None:
         assert spread(memory) == pytest.approx(true, rel=0.15)
         few = memory.take(slice(0, 5))
         assert abs(np.log(spread(few))) < abs(np.log(spread(memory))) + 0.1
+        by_hand = [rows[who == n] - rows[who == n].mean(axis=0) for n in (1, 2, 3, 4)]
+        median = np.median(np.concatenate([((50 / 49 * part) ** 2).mean(axis=1) for part in by_hand]))
+        assert spread(memory) == pytest.approx(float(median) ** (200 / 210))
         strangers = replace(memory, speaker=np.zeros(200, np.int64))
         assert spread(strangers) == 1.0
     narrow = centres[who - 1] + 0.5 * generator.standard_normal((200, 40))
