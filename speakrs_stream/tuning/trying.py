@@ -37,7 +37,9 @@ RANGES: Mapping[str, Range] = {
     "threshold": Range(0.3, 1.4),
     "Fa": Range(0.01, 0.6, log=True),
     "Fb": Range(0.1, 20.0, log=True),
+    "init_smoothing": Range(0.5, 15.0, log=True),
     "min_clean_ratio": Range(0.05, 0.4),
+    "keep_prior": Range(1e-7, 0.05, log=True),
     "min_on": Range(0, 30, whole=True),
     "min_off": Range(0, 30, whole=True),
 }
