@@ -40,11 +40,15 @@ class PyanNet(nn.Module):
             x = functional.leaky_relu(norm(functional.max_pool1d(convolution(x), 3)), 0.01)
         return x.transpose(1, 2)
 
-    def forward(self, samples: Tensor) -> Tensor:
-        x, _ = self.lstm(self.encode(samples))
+    def answers(self, hidden: Tensor) -> Tensor:
+        """Log-probabilities of the classes from what the last LSTM layer says, [B, T, 256]."""
+        x = hidden
         for layer in self.linear:
             x = functional.leaky_relu(layer(x), 0.01)
         return functional.log_softmax(self.classifier(x), dim=-1)
+
+    def forward(self, samples: Tensor) -> Tensor:
+        return self.answers(self.lstm(self.encode(samples))[0])
 
 
 def reordered(gates: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A store of windows, simulated or altered real ones, with what PyanNet says about each."""
+"""A store of windows to teach a student with: simulated ones, and real ones made new in many ways."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ from scipy.fft import irfft, next_fast_len, rfft
 from training.data import RATE, read_audio
 from training.pyannet import FRAMES
 from training.simulate import WINDOW, Audio, Simulator, Voices
-from training.teacher import session
 
 log = logging.getLogger(__name__)
 UNKNOWN = 255
-BLOCK = 8
 
 
 def excerpt(clips: list[Audio], length: int, rng: np.random.Generator) -> Audio:
@@ -51,8 +49,34 @@ def real_window(clips: list[Audio], simulator: Simulator, rng: np.random.Generat
         strength = 10 ** (-rng.uniform(25, 55) / 20) * float(np.std(samples)) / 0.05
         spectrum = rfft(samples, size) + simulator.noise(size, strength)
         samples = irfft(spectrum, size)[:WINDOW].astype(np.float32)
+    return levelled(samples, rng)
+
+
+def levelled(samples: Audio, rng: np.random.Generator) -> Audio:
+    """Another level, below clipping."""
     peak = float(np.abs(samples).max()) + 1e-9
     return np.asarray(samples * min(0.9 / peak, 10 ** (rng.uniform(-15, 10) / 20)), dtype=np.float32)
+
+
+def joined(samples: Audio, other: Audio, rng: np.random.Generator) -> Audio:
+    """A simulated conversation in the same recording, 22 dB below to 6 dB above."""
+    gain = float(np.std(samples)) / (float(np.std(other)) + 1e-6) * 10 ** (rng.uniform(-22, 6) / 20)
+    return np.asarray(samples + other * gain, dtype=np.float32)
+
+
+def elsewhere(samples: Audio, rooms: NDArray[np.float32], rng: np.random.Generator) -> Audio:
+    """Gains over frequency for every other window, and for a fifth one more room."""
+    channel, room = rng.random() < 0.5, rng.random() < 0.2
+    if not channel and not room:
+        return samples
+    size = next_fast_len(WINDOW + rooms.shape[2], real=True)
+    spectrum = rfft(samples, size)
+    if room:
+        spectrum *= rfft(rooms[int(rng.integers(len(rooms))), int(rng.integers(rooms.shape[1]))], size)
+    if channel:
+        places = np.sqrt(np.linspace(0, 1, len(spectrum)))
+        spectrum *= 10 ** (np.interp(places, np.linspace(0, 1, 10), rng.normal(0, 3.5, 10)) / 20)
+    return np.asarray(irfft(spectrum, size)[:WINDOW], dtype=np.float32)
 
 
 def to_integers(samples: Audio) -> NDArray[np.int16]:
@@ -61,45 +85,43 @@ def to_integers(samples: Audio) -> NDArray[np.int16]:
 
 
 def build(options: argparse.Namespace) -> None:
-    """Write samples.npy [N, 160000], active.npy [N, 589, 3] (255: nobody knows) and teacher.npy [N, 589, 7]."""
+    """Write samples.npy [N, 160000] and active.npy [N, 589, 3] (255: nobody knows)."""
     references = sorted((options.shared / "reference").glob("*/*.rttm"))
     used = references[::10] if options.measured else [r for i, r in enumerate(references) if i % 10]
     voices = Voices([f.parent for f in sorted(options.work.glob("bank-*/index.npy"))])
     simulator = Simulator(used, voices, options.work / "rooms.npy", options.seed)
+    rooms = np.load(options.work / "rooms.npy", mmap_mode="r")
     rng = np.random.default_rng([options.seed, 1])
     clips = sorted((options.shared / "speech" / "ami").glob("*.flac"))
     real = [read_audio(path) for path in clips[: len(clips) // 2]]
-    teacher = session(options.teacher)
     folder = options.work / options.name
     folder.mkdir(parents=True, exist_ok=True)
-    count = options.count
-    samples = open_memmap(folder / "samples.npy", "w+", np.int16, (count, WINDOW))
-    active = open_memmap(folder / "active.npy", "w+", np.uint8, (count, FRAMES, 3))
-    taught = open_memmap(folder / "teacher.npy", "w+", np.float16, (count, FRAMES, 7))
-    for first in range(0, count, BLOCK):
-        for row in range(first, min(first + BLOCK, count)):
-            if rng.random() < options.real:
-                samples[row], active[row] = to_integers(real_window(real, simulator, rng)), UNKNOWN
-            else:
-                window = simulator.window()
-                samples[row], active[row] = to_integers(window.samples), window.active
-        block = samples[first : first + BLOCK].astype(np.float32)[:, None] / np.float32(32768)
-        taught[first : first + BLOCK] = teacher.run(None, {"input": block})[0]
-        if first % 400 == 0:
-            (folder / "ready").write_text(str(min(first + BLOCK, count)))
-            log.info("%s: %d of %d windows", options.name, first, count)
-    (folder / "ready").write_text(str(count))
+    samples = open_memmap(folder / "samples.npy", "w+", np.int16, (options.count, WINDOW))
+    active = open_memmap(folder / "active.npy", "w+", np.uint8, (options.count, FRAMES, 3))
+    for row in range(options.count):
+        if rng.random() < options.real:
+            window = real_window(real, simulator, rng)
+            if rng.random() < 0.45:
+                window = joined(window, simulator.window().samples, rng)
+            window = elsewhere(window, rooms, rng)
+            samples[row], active[row] = to_integers(levelled(window, rng)), UNKNOWN
+        else:
+            simulated = simulator.window()
+            samples[row], active[row] = to_integers(simulated.samples), simulated.active
+        if row % 400 == 0:
+            (folder / "ready").write_text(str(row + 1))
+            log.info("%s: %d of %d windows", options.name, row, options.count)
+    (folder / "ready").write_text(str(options.count))
 
 
 def main() -> None:
-    """`python -m training.windows SHARED WORK NAME --teacher PYANNET.onnx --count 6000`."""
+    """`python -m training.windows SHARED WORK NAME --count 6000`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("shared", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("name")
-    parser.add_argument("--teacher", type=Path, required=True, help="the exported PyanNet")
     parser.add_argument("--count", type=int, default=6000)
-    parser.add_argument("--real", type=float, default=0.25, help="share of altered real excerpts")
+    parser.add_argument("--real", type=float, default=0.6, help="share of altered real excerpts")
     parser.add_argument("--measured", action="store_true", help="take the references kept for measuring")
     parser.add_argument("--seed", type=int, default=21)
     options = parser.parse_args()
