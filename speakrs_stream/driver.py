@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from speakrs_stream.core.filters import LEVEL
 from speakrs_stream.core.jobs import Job
 from speakrs_stream.inference.networks import Networks
 
@@ -52,10 +53,14 @@ def batches(jobs: Sequence[Job]) -> Iterator[list[Job]]:
 
 def run(batch: Sequence[Job], networks: Networks) -> NDArray[Any]:
     """Answers to a batch of jobs of one network and shape, first axis as the batch."""
+    if LEVEL in batch[0].inputs:
+        return networks.segment_filtered([job.inputs for job in batch])
     stacked = {name: np.stack([job.inputs[name] for job in batch]) for name in batch[0].inputs}
     match batch[0].model:
         case "segmentation":
             return networks.segment(stacked["samples"])
+        case "filters":
+            return networks.filter(stacked["samples"])
         case "trunk":
             return networks.trunk(stacked["fbank"])
         case "flow":

@@ -174,6 +174,9 @@ class Engine:
         self.description = f"mode {self.mode}: {chosen.description}"
         """What was chosen and why, in one line."""
         self.networks = Networks(self.bundle, chosen, threads=threads)
+        self.model = replace(self.model, filters=self.networks.filters)
+        if because := self.networks.whole_because:
+            self.description += f"; filters run in every window: {because}"
 
     @property
     def live_config(self) -> PipelineConfig:

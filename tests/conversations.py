@@ -176,6 +176,8 @@ class Ear:
                 return self.head(job.inputs["statistics"])
             case "multimask":
                 return self.multimask(job.inputs["fbank"], job.inputs["masks"])
+            case "filters":
+                raise AssertionError("this segmentation takes whole windows")
 
     def find(self, samples: F32) -> tuple[int, int]:
         """Where in the recording a window begins, and how many of its samples come before the padding at its end."""

@@ -150,8 +150,8 @@ class Faulty(CodedBackend):
         self.failing = False
         self.calls = 0
 
-    def load(self, path: Path, role: Role, options: LoadOptions) -> FakeNetwork:
-        network = super().load(path, role, options)
+    def load(self, path: Path, role: Role, options: LoadOptions, made: bytes | None = None) -> FakeNetwork:
+        network = super().load(path, role, options, made)
 
         def run(feeds: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
             self.calls += 1

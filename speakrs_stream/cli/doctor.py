@@ -19,6 +19,7 @@ from speakrs_stream.errors import SpeakrsError
 from speakrs_stream.formats.text import one_line
 
 OPTIONAL: Mapping[str, tuple[str, str]] = {
+    "onnx": ("cpu", "to run the segmentation's first filters once over a stream, a quarter less work; same results"),
     "huggingface_hub": ("hub", "to download the bundle community-1"),
     "matplotlib": ("plot", "to draw PNG pictures"),
     "sounddevice": ("mic", "to listen to the microphone"),

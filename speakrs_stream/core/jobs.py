@@ -8,7 +8,7 @@ from typing import Literal
 
 from speakrs_stream.core.arrays import Array
 
-Model = Literal["segmentation", "trunk", "flow", "head", "multimask"]
+Model = Literal["segmentation", "filters", "trunk", "flow", "head", "multimask"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,10 +22,11 @@ class Job:
     """Which network is asked."""
 
     inputs: Mapping[str, Array]
-    """segmentation: samples (160000,) · trunk: fbank (T, 80) · flow: fbank (T, 80) and context (S,) · head: statistics
-    (2C,) · multimask: fbank (998, 80) and masks (3, 589). The answer is one array: (589, 7) · (T', C) ·
-    (T / stride * C + S,), features and the next context · (D,) · (3, D)."""
+    """segmentation: samples (160000,), or what `core.filters` makes of filtered ones · filters: samples (n,) · trunk:
+    fbank (T, 80) · flow: fbank (T, 80) and context (S,) · head: statistics (2C,) · multimask: fbank (998, 80) and masks
+    (3, 589). The answer is one array: (589, 7) · (pool, C, columns) · (T', C) · (T / stride * C + S,), features and the
+    next context · (D,) · (3, D)."""
 
     about: tuple[int, int, int] = (0, 0, 0)
     """What is asked about, for logs and scripted answers: source (0 the stream, n its first n steps padded, -n the
-    end of its first n samples padded), number of the window or trunk chunk within it, local speaker."""
+    end of its first n samples padded), number of the window or chunk within it, local speaker."""

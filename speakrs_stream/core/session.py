@@ -21,6 +21,7 @@ from speakrs_stream.core.config import PipelineConfig, SpeakerBounds
 from speakrs_stream.core.embedding.extraction import EmbeddingLayout, Extraction, Question
 from speakrs_stream.core.embedding.flow import Flow
 from speakrs_stream.core.embedding.refinement import Refinement
+from speakrs_stream.core.filters import FilterLayout, Filters
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, WINDOW
 from speakrs_stream.core.history import History, WindowResult
 from speakrs_stream.core.jobs import Job
@@ -37,6 +38,8 @@ class SpeakerModel:
     """How the embedding network is cut."""
     plda: Plda
     """Tables that take embeddings to the space of VBx."""
+    filters: FilterLayout | None = None
+    """The segmentation's first filters, where they run once over a stream; None where they run in every window."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +57,9 @@ class Outcome:
     clustering: Clustering
     """How it was found."""
 
+
+HEARING = ("filters", "segmentation")
+"""Questions about sound, which a restored session asks anew."""
 
 Correction = Callable[[Clustering], Clustering]
 """A change of the clustering before turns are made of it."""
@@ -86,6 +92,8 @@ class Session:
         self.count = SpeakerCount(config.step)
         self._audio = Tape()
         self._extraction = extraction(config, model.layout)
+        shares = model.filters is not None and model.filters.fits(config.step)
+        self._filters = Filters(model.filters, config.step) if model.filters and shares else None
         self._refinement: Refinement | None = None
         self._asked_windows = 0  # windows whose segmentation has been asked for
         self._open: dict[int, U8 | None] = {}  # windows not settled -> their activity, None while asked for
@@ -110,6 +118,8 @@ class Session:
         if self._finished:
             return
         self._finished = True
+        if self.samples < WINDOW:
+            self._filters = None  # one window shares nothing
         windows = window_count(self.samples, self.config.step)
         if windows:
             self._hear(np.zeros((windows - 1) * self.config.step + WINDOW - self.samples, np.float32))
@@ -119,9 +129,17 @@ class Session:
         self._extraction.fbank.push(samples)
         step = self.config.step
         while self._asked_windows * step + WINDOW <= self._audio.end:
-            self._open[self._asked_windows] = None
-            self._ask(Question("segmentation", (self._asked_windows, 0)))
+            self._segment(self._asked_windows)
             self._asked_windows += 1
+
+    def _segment(self, window: int) -> None:
+        """Ask for a window's activity, or first for what its samples give when they are filtered."""
+        self._open[window] = None
+        if self._filters is not None:
+            for chunk in self._filters.begin(window):
+                self._ask(Question("filters", (chunk, 0)))
+        if self._filters is None or self._filters.ready(window):
+            self._ask(Question("segmentation", (window, 0)))
 
     def rest(self) -> F32:
         """Sound from where the next whole window will start: (n,), a copy; what a padded last window would hold."""
@@ -145,9 +163,15 @@ class Session:
         self._new = list(self._in_flight)
 
     def _inputs(self, question: Question) -> dict[str, Array]:
+        number = question.about[0]
+        if question.model == "filters":
+            assert self._filters is not None
+            return {"samples": self._audio.get(*self._filters.samples(number)).copy()}
         if question.model == "segmentation":
-            start = question.about[0] * self.config.step
-            return {"samples": self._audio.get(start, start + WINDOW).copy()}
+            samples = self._audio.get(number * self.config.step, number * self.config.step + WINDOW)
+            if self._filters is not None:
+                return self._filters.inputs(number, self._filters.layout.level(samples))
+            return {"samples": samples.copy()}
         return self._extraction.inputs(question)
 
     def resolve(self, job_id: int, output: Array) -> list[WindowResult]:
@@ -166,6 +190,8 @@ class Session:
             follow = self._extraction.push(window, activations)
             self._open[window] = activations
             self._drop_audio()
+        elif question.model == "filters":
+            follow = self._filtered(question.about[0], output)
         else:
             follow = self._extraction.resolve(question, output)
         del self._in_flight[job_id]
@@ -175,10 +201,21 @@ class Session:
             self._refine()
         return self._settle()
 
+    def _filtered(self, chunk: int, output: Array) -> list[Question]:
+        assert self._filters is not None
+        wanted = self._filters.shape(chunk)
+        if output.shape != wanted:
+            raise SessionError(f"the filters gave {output.shape} where {wanted} was expected")
+        return [Question("segmentation", (window, 0)) for window in self._filters.have(chunk, output)]
+
     def _drop_audio(self) -> None:
         waiting = [window for window, activity in self._open.items() if activity is None]
         first = min([*waiting, self._asked_windows])
-        self._audio.forget(min(first * self.config.step, self._audio.end))
+        start = first * self.config.step
+        if self._filters is not None:
+            self._filters.forget(first)
+            start = self._filters.samples(first)[0]  # a restored session asks for that chunk again
+        self._audio.forget(min(start, self._audio.end))
 
     def _settle(self) -> list[WindowResult]:
         settled = []
@@ -237,7 +274,7 @@ class Session:
             "asked": self._asked_windows,
             "audio": self._audio.start,
             "open": list(self._open),
-            "in_flight": [[id_, q.model, *q.about] for id_, q in self._in_flight.items()],
+            "in_flight": [[id_, q.model, *q.about] for id_, q in self._in_flight.items() if q.model not in HEARING],
             "next": self._next_id,
             "finished": self._finished,
             "count": count,
@@ -260,6 +297,10 @@ class Session:
         self._new = list(self._in_flight)
         self.samples, self._asked_windows = plain["samples"], plain["asked"]
         self._next_id, self._finished = plain["next"], plain["finished"]
+        if self._finished and self.samples < WINDOW:
+            self._filters = None
+        for window in [window for window, activity in self._open.items() if activity is None]:
+            self._segment(window)  # what was filtered is not saved: 5 MB that a few milliseconds make again
 
     # -- the result ------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-Role = Literal["segmentation", "trunk", "flow", "head", "multimask"]
+Role = Literal["segmentation", "filters", "trunk", "flow", "head", "multimask"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,15 @@ class Backend(Protocol):
     full_batches: bool
     """Whether a batch that is filled up with zeros costs less than its items one by one, as on a GPU; then exports
     with larger fixed batches are loaded too."""
+    carries: bool
+    """Whether what neighbouring windows share is worth carrying in the computer's memory from inference to inference,
+    as on a processor; then the segmentation's first filters run once over a stream."""
 
-    def load(self, path: Path, role: Role, options: LoadOptions) -> Network:
+    def load(self, path: Path, role: Role, options: LoadOptions, made: bytes | None = None) -> Network:
         """Load a network.
 
         role: what it is for; decides how exact its arithmetic must be
+        made: an ONNX network that was made of the file at `path`, in place of it; only given to backends that carry
         Raises BundleCorrupt where the file is not a network that this runtime can run.
         """
         ...

@@ -204,10 +204,11 @@ class FakeBackend:
     name = "fake"
     description = "made-up networks that recognise made-up voices"
     full_batches = False
+    carries = False
 
-    def load(self, path: Path, role: Role, options: LoadOptions) -> FakeNetwork:
+    def load(self, path: Path, role: Role, options: LoadOptions, made: bytes | None = None) -> FakeNetwork:
         """The network for a role; the file's stem says which kind of trunk."""
-        del options
+        del options, made
         stride, field, padded = LAYOUTS[path.stem if path.stem in LAYOUTS else "split"]
 
         def tensor(name: str, *shape: int | None) -> TensorSpec:
@@ -229,6 +230,8 @@ class FakeBackend:
             case "head":
                 inputs, output = [tensor("statistics", None, 2 * VOICES)], tensor("embedding", None, DIMENSION)
                 return FakeNetwork(inputs, output, lambda feeds: embed(feeds["statistics"]))
+            case "filters":
+                raise ConfigError("made-up networks have no filters")
             case "multimask":
                 inputs = [tensor("fbank", None, FBANK_PER_WINDOW, MELS), tensor("masks", None, FRAMES_PER_WINDOW)]
                 output = tensor("output", None, DIMENSION)

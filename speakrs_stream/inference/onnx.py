@@ -92,6 +92,7 @@ class OnnxBackend:
     """ONNX Runtime with one list of providers."""
 
     full_batches = False
+    carries = True
 
     def __init__(self, name: str = "cpu", description: str | None = None) -> None:
         self.name = name
@@ -106,10 +107,11 @@ class OnnxBackend:
         """A session as a network."""
         return OnnxNetwork(session, path)
 
-    def load(self, path: Path, role: Role, options: LoadOptions) -> Network:
-        """Load an ONNX file; BundleCorrupt where the runtime refuses it."""
+    def load(self, path: Path, role: Role, options: LoadOptions, made: bytes | None = None) -> Network:
+        """Load an ONNX file, or what was made of it; BundleCorrupt where the runtime refuses it."""
+        model = str(path) if made is None else made
         try:
-            return self.network(open_session(str(path), options, self.providers(role)), path)
+            return self.network(open_session(model, options, self.providers(role)), path)
         except runtime_errors() as error:
             raise BundleCorrupt(
                 f"{path} cannot be loaded by ONNX Runtime {runtime().__version__} ({first_line(error)}); "
@@ -121,6 +123,7 @@ class CudaBackend(OnnxBackend):
     """ONNX Runtime on an NVIDIA GPU; made only where one works."""
 
     full_batches = True
+    carries = False  # a window's samples are sooner there than what its filters give, and the GPU has those at once
 
     def __init__(self) -> None:
         problem = cuda_problem()
@@ -142,6 +145,8 @@ class CudaBackend(OnnxBackend):
 class CoreMlBackend(OnnxBackend):
     """CoreML on a Mac, in float32: compiled programs where a bundle has them, else ONNX Runtime's provider."""
 
+    carries = False  # programs are compiled for whole windows
+
     def __init__(self) -> None:
         problem = coreml_problem()
         if problem:
@@ -152,14 +157,14 @@ class CoreMlBackend(OnnxBackend):
         """CoreML without its neural engine, which would compute in float16, then the processor."""
         return [(COREML, coreml_options()), CPU]
 
-    def load(self, path: Path, role: Role, options: LoadOptions) -> Network:
+    def load(self, path: Path, role: Role, options: LoadOptions, made: bytes | None = None) -> Network:
         """The compiled program beside an ONNX file where there is one, for the shapes it is made for; else the file.
 
         Raises BundleCorrupt where the runtime refuses either, MissingExtra without coremltools.
         """
         from speakrs_stream.inference.coreml import CompiledNetwork, compiled_beside
 
-        plain = super().load(path, role, options)
+        plain = super().load(path, role, options, made)
         folder = compiled_beside(path)
         return plain if folder is None else CompiledNetwork(folder, plain)
 

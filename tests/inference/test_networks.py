@@ -18,7 +18,7 @@ from speakrs_stream.core.embedding.pooling import pool, resample_nearest
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, WINDOW
 from speakrs_stream.errors import BundleCorrupt, ConfigError, ModelError, OutOfMemory
 from speakrs_stream.inference.base import Array, Backend, LoadOptions, Network, Role
-from speakrs_stream.inference.networks import Networks, plan
+from speakrs_stream.inference.networks import Networks
 from speakrs_stream.inference.onnx import OnnxBackend
 from speakrs_stream.models.bundle import ModelBundle
 from tests.models import small
@@ -45,38 +45,6 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Networks:
 def community(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Networks of community-1's interface with few channels; batches of 1 and 32."""
     return community_shapes.write(tmp_path_factory.mktemp("community"), width=2, batches=(32,))
-
-
-# -- plans ----------------------------------------------------------------------------------------------------
-
-
-@given(
-    items=st.integers(0, 200),
-    batches=st.lists(st.sampled_from([1, 2, 3, 32, 64]), min_size=1, max_size=4) | st.just([None, 32]),
-)
-def test_plans_run_every_item_once(items: int, batches: list[int | None]) -> None:
-    parts = plan(items, batches)
-    covered = [item for part in parts for item in range(part.start, part.end)]
-    assert covered == list(range(items))
-    for part in parts:
-        assert part.batch in batches
-        assert part.batch is None or 0 < part.end - part.start <= part.batch
-
-
-@pytest.mark.parametrize(
-    ("items", "batches", "sizes"),
-    [
-        (5, [None], [None]),
-        (5, [1], [1] * 5),
-        (5, [32], [32]),
-        (70, [1, 32], [32, 32, 32]),
-        (33, [1, 32], [32, 1]),
-        (70, [1, 32, 64], [64, 32]),
-        (40, [64, 32], [64]),
-    ],
-)
-def test_plans(items: int, batches: list[int | None], sizes: list[int | None]) -> None:
-    assert [part.batch for part in plan(items, batches)] == sizes
 
 
 # -- running --------------------------------------------------------------------------------------------------
@@ -180,11 +148,12 @@ def test_multimask_is_trunk_pooling_and_head(community: Path) -> None:
 class Batching(OnnxBackend):
     """The processor, believed to like batches as a GPU does."""
 
-    full_batches = True
+    full_batches, carries = True, False
 
 
 def test_fixed_batches_agree(community: Path, tmp_path: Path) -> None:
-    assert Networks(ModelBundle.open(community), OnnxBackend()).batches == {"segmentation": 1, "multimask": 1}
+    expected = {"segmentation": 1, "filters": None, "multimask": 1}
+    assert Networks(ModelBundle.open(community), OnnxBackend()).batches == expected
     both = Networks(ModelBundle.open(community), Batching())
     assert both.batches == {"segmentation": 32, "multimask": 32}
     sound = windows(34)
@@ -195,7 +164,7 @@ def test_fixed_batches_agree(community: Path, tmp_path: Path) -> None:
         if path.name not in ("segmentation-3.0.onnx", "wespeaker-multimask-tail.onnx"):
             (tmp_path / path.name).symlink_to(path)
     only = Networks(ModelBundle.open(tmp_path), OnnxBackend())
-    assert only.batches == {"segmentation": 32, "multimask": 32}
+    assert only.batches == {"segmentation": 32, "filters": None, "multimask": 32}
     np.testing.assert_allclose(only.segment(sound[:2]), found[:2], atol=1e-4)
     bank, masks = banks(2, FBANK_PER_WINDOW), np.ones((2, 3, FRAMES_PER_WINDOW), np.float32)
     np.testing.assert_allclose(only.multimask(bank, masks), both.multimask(bank, masks), atol=1e-3)
@@ -219,15 +188,15 @@ class Cramped:
 class Gpu(OnnxBackend):
     """A GPU on which full batches pay, with little memory."""
 
-    full_batches = True
+    full_batches, carries = True, False
 
     def __init__(self, room: int) -> None:
         super().__init__("gpu", "a GPU")
         self.room, self.seen = room, list[int]()
 
-    def load(self, path: Path, role: Role, options: LoadOptions) -> Network:
+    def load(self, path: Path, role: Role, options: LoadOptions, made: bytes | None = None) -> Network:
         """A network without room."""
-        return Cramped(super().load(path, role, options), self)
+        return Cramped(super().load(path, role, options, made), self)
 
 
 def test_a_full_device_gets_smaller_batches(tmp_path: Path) -> None:
@@ -328,14 +297,14 @@ def test_masks_of_another_batch(tmp_path: Path) -> None:
 class Liar:
     """A backend whose networks change their mind after they were checked."""
 
-    name, description, full_batches = "liar", "", False
+    name, description, full_batches, carries = "liar", "", False, False
 
     def __init__(self, inner: Backend) -> None:
         self.inner = inner
         self.lie = False
 
-    def load(self, path: Path, role: Role, options: LoadOptions) -> Network:
-        network = self.inner.load(path, role, options)
+    def load(self, path: Path, role: Role, options: LoadOptions, made: bytes | None = None) -> Network:
+        network = self.inner.load(path, role, options, made)
         truth = network.run
 
         class Lying:

@@ -106,7 +106,7 @@ def test_features_far_from_the_ends_can_be_shared(fused: Path) -> None:
 
 def test_batches(fused: Path) -> None:
     networks = Networks(cut(ModelBundle.open(fused), OnnxBackend()), OnnxBackend())
-    assert networks.batches == {"segmentation": 1, "trunk": None, "flow": None, "head": None}
+    assert networks.batches == {"segmentation": 1, "filters": None, "trunk": None, "flow": None, "head": None}
     banks = noise(3, 250, 80)
     together = networks.trunk(banks)
     for number in range(3):

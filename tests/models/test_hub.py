@@ -77,7 +77,7 @@ def test_first_use_downloads_and_later_ones_do_not(standin: Standin, repository:
     asked = len(standin.requests)
     again = hub.fetch(endpoint=standin.endpoint)
     assert again.sha256 == bundle.sha256 and len(standin.requests) == asked
-    assert Networks(again, OnnxBackend()).batches == {"segmentation": 1, "multimask": 1}
+    assert Networks(again, OnnxBackend()).batches == {"segmentation": 1, "filters": None, "multimask": 1}
 
 
 def test_afterwards_no_network_is_needed(standin: Standin) -> None:
