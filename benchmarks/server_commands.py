@@ -16,9 +16,10 @@ import anyio.to_thread
 import click
 import numpy as np
 
+from benchmarks.feeder import Feeder, Sound, feed
 from benchmarks.machine import setting
 from benchmarks.server_load import Caller, Stalled, half_open
-from benchmarks.server_process import Mode, ServerProcess
+from benchmarks.server_process import Mode, ServerProcess, Usage
 
 Figures = dict[str, Any]
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
@@ -100,30 +101,36 @@ def sessions(count: int, seconds: float, frame_ms: int, out: Path | None) -> Non
     """Many sessions in real time on one process, with scripted hearing: nothing may go wrong."""
 
     async def work(process: ServerProcess) -> Figures:
-        data, idle = noise(seconds), process.usage()
-        callers = [Caller(process.port, data, frame_ms, start={"max_delay_ms": 2000}, keep=False) for _ in range(count)]
+        sound, idle = Sound(noise(seconds), frame_ms), process.usage()
+        feeders = [Feeder(sound, {"max_delay_ms": 2000}) for _ in range(count)]
+        peak: list[Usage] = []
+
+        async def watch() -> None:
+            while True:
+                peak.append(process.usage())
+                await anyio.sleep(1)
+
         async with anyio.create_task_group() as tasks:
-            for number, caller in enumerate(callers):
-                tasks.start_soon(caller.run)
-                await anyio.sleep(0.005)
-                if number == count // 2:
-                    middle = process.usage()
-            most = process.usage()
-            while any(caller.final is None for caller in callers) and not all(caller.ends for caller in callers):
-                await anyio.sleep(0.5)
-                most = max(most, process.usage(), key=lambda used: used.rss_mb)
+            tasks.start_soon(watch)
+            began, cpu = time.monotonic(), time.process_time()
+            opening = await feed(feeders, process.port)
+            took, own = time.monotonic() - began, time.process_time() - cpu
             tasks.cancel_scope.cancel()
-        used = process.usage()
-        frames = count * len(data) // 2 * 1000 // 16_000 // frame_ms
-        acks = [seconds_ for caller in callers for seconds_ in caller.acks]
+        used, sent = process.usage(), count * len(sound.frames)
+        acks = [one for feeder in feeders for one in feeder.acks]
+        events = [one for feeder in feeders for one in feeder.events]
         return {
             "sessions": count,
-            "whole": sum(caller.whole for caller in callers),
-            "connections_ended_early": dict(sum((caller.ends for caller in callers), Counter())),
-            "cpu_us_per_frame": round((used.cpu_s - idle.cpu_s) / frames * 1e6, 1),
-            "rss_kib_per_session": round((most.rss_mb - idle.rss_mb) / count * 1024, 1),
-            "rss_mb_at_half": round(middle.rss_mb),
+            "whole": sum(feeder.whole for feeder in feeders),
+            "went_wrong": dict(sum((feeder.ends for feeder in feeders), Counter())),
+            "opening_s": round(opening, 1),
+            "from_first_frame_to_last_result_s": round(took - opening, 1),
+            "cpu_us_per_frame": round((used.cpu_s - idle.cpu_s) / sent * 1e6, 1),
+            "cpu_of_clients_us_per_frame": round(own / sent * 1e6, 1),
+            "rss_kib_per_session": round((max(one.rss_mb for one in peak) - idle.rss_mb) / count * 1024, 1),
+            "event_s_p50_p99": [percentile(events, 50), percentile(events, 99)],
             "ack_s_p50_p99": [percentile(acks, 50), percentile(acks, 99)],
+            "sent_late_s_at_most": round(max(feeder.late for feeder in feeders), 2),
         }
 
     measured("sessions", work, "scripted", out, commit_interval_ms=50, durability="written")
@@ -326,6 +333,7 @@ def capacity(most: int, seconds: float, max_delay_ms: int, out: Path | None) -> 
 
     async def work(process: ServerProcess) -> Figures:
         table: dict[int, Any] = {}
+        estimates: dict[int, float | None] = {}
         held, count = 0, 1
         while count <= most:
             data = meeting(seconds)
@@ -337,14 +345,20 @@ def capacity(most: int, seconds: float, max_delay_ms: int, out: Path | None) -> 
                     tasks.start_soon(caller.run, time.monotonic() + 3 * seconds)
                     await anyio.sleep(seconds / 10 / count)
             late = [ms for caller in callers for ms in caller.latencies]
+            estimates[count] = process.metric("speakrs_session_capacity_estimate")
             table[count] = percentile(late, 99)
             click.echo(f"  {count} sessions: p99 {table[count]} ms")
             if table[count] is None or table[count] > max_delay_ms + 500:
                 break
             held, count = count, count + max(1, count // 4)
-        return {"sessions_held": held, "max_delay_ms": max_delay_ms, "p99_ms_by_sessions": table}
+        return {
+            "sessions_held": held,
+            "max_delay_ms": max_delay_ms,
+            "p99_ms_by_sessions": table,
+            "servers_own_estimate": estimates,
+        }
 
-    measured("capacity", work, "real", out)
+    measured("capacity", work, "real", out, load_limit=0)
 
 
 @server_command.command("memory")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.request import urlopen
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +98,7 @@ def serve(mode: Mode, settings: Settings) -> None:
     import anyio
 
     from speakrs_server.app import Server
-    from speakrs_server.serving import configure_logging
+    from speakrs_server.serving import configure_logging, loop_options, settle
     from speakrs_stream.engine import Engine
 
     configure_logging("error")
@@ -108,7 +111,8 @@ def serve(mode: Mode, settings: Settings) -> None:
         server = (
             Server(settings, fake) if mode == "fake" else Server(settings, fake, runner=scripted, opens=ScriptedUnit)
         )
-    anyio.run(serve_until_signal, server, lambda port: print(port, flush=True))
+    settle()
+    anyio.run(serve_until_signal, server, lambda port: print(port, flush=True), backend_options=loop_options())
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,9 @@ class ServerProcess:
     def __init__(self, mode: Mode, folder: Path, port: int = 0, **settings: Any) -> None:
         """settings: of the server, besides those that every measurement needs."""
         self.mode, self.folder, self.port = mode, folder, port
-        self.settings = {"max_sessions": 100_000, "sessions_per_key": 100_000, "max_handshakes": 100_000} | settings
+        self.admin_port = _free_port()
+        base = {"admin_port": self.admin_port, "max_sessions": 100_000, "sessions_per_key": 100_000}
+        self.settings = base | {"max_handshakes": 100_000} | settings
         self.start()
 
     def start(self) -> None:
@@ -162,6 +168,13 @@ class ServerProcess:
         sockets = sum(name.startswith("socket:") for name in files)
         return Usage(cpu, pages * PAGE / 2**20, int(fields[17]), len(files), sockets)
 
+    def metric(self, name: str) -> float | None:
+        """A figure of its own, of those at /metrics; None where it has none that is finite."""
+        with urlopen(f"http://127.0.0.1:{self.admin_port}/metrics", timeout=10) as found:
+            lines = found.read().decode().splitlines()
+        values = [float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")]
+        return round(values[0], 1) if values and math.isfinite(values[0]) else None
+
     def stop(self) -> tuple[int, float]:
         """SIGTERM; the exit status, and the seconds it took."""
         began = time.monotonic()
@@ -181,6 +194,12 @@ class ServerProcess:
         self.process.stdout.close()
 
 
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
 def _targets(folder: Path) -> Iterator[str]:
     """What open files are; those that close meanwhile are left out."""
     for one in folder.iterdir():
@@ -190,7 +209,7 @@ def _targets(folder: Path) -> Iterator[str]:
 
 def main(mode: str, folder: str, port: str, *flags: str) -> None:
     """The process itself: `python -m benchmarks.server_process MODE FOLDER PORT [SETTING=VALUE …]`."""
-    base = {"port": port, "admin_port": "-1", "data_dir": folder, "disk_reserve_mb": "0"}
+    base = {"port": port, "data_dir": folder, "disk_reserve_mb": "0"}
     chosen: dict[str, Any] = base | dict(flag.split("=", 1) for flag in flags)
     serve(mode, load(flags=chosen))  # type: ignore[arg-type]
 

@@ -228,6 +228,9 @@ class Conversation:
                 self._finalizing = True
             case messages.SessionFinal():
                 self.phase, self.final = "over", message
+                said = message.samples  # no acknowledgement follows
+                self.acknowledged = messages.AudioAck(received=said, durable=said, processed=said)
+                self.audio.forget(min(said, self.audio.highest))
                 if not self.viewer and message.samples < self.audio.end:
                     missing = self.audio.end - message.samples
                     self.failure = SessionGone(f"the session ended {missing} samples before what was handed over")

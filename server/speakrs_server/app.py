@@ -6,6 +6,7 @@ import secrets
 import ssl
 import time
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -37,6 +38,10 @@ from speakrs_stream import __version__
 from speakrs_stream.engine import Engine
 from speakrs_stream.errors import ConfigError
 
+TICK = 0.5
+"""Seconds between looks of a connection at the clock."""
+PARTS = 10
+"""Connections look at the clock in so many parts."""
 log = structlog.get_logger("speakrs_server")
 
 
@@ -95,7 +100,8 @@ class Server:
         )
         self._feeders: dict[str, Connection] = {}
         self._viewers: dict[str, set[Connection]] = {}
-        self._everybody: set[Connection] = set()
+        self._parts: tuple[set[Connection], ...] = tuple(set() for _ in range(PARTS))
+        self._next_part = 0
         self._admissions: WeakKeyDictionary[ServerConnection, Admission] = WeakKeyDictionary()
 
     def now(self) -> float:
@@ -122,7 +128,7 @@ class Server:
         load = Load(
             len(self.host.registry),
             self.host.registry.of_key(key),
-            self.host.worker.figures.capacity(),
+            self.host.worker.figures.capacity(limit) if (limit := self.settings.load_limit) else float("inf"),
             self.draining,
             self.host.store.free_mb(),
             health(self)[1],
@@ -143,14 +149,16 @@ class Server:
         role: Any = "ingest" if route.kind == "stream" else "view"
         connection = Connection(self, socket, role, route.session, route.after)
         self.connections += 1
-        self._everybody.add(connection)
+        part = self._parts[self._next_part]
+        self._next_part = (self._next_part + 1) % PARTS
+        part.add(connection)
         self.host.metrics.connections.labels(role).inc()
         try:
             await connection.run(admission.grant)
         except Exception as error:  # the outermost shell of one connection
             log.error("connection failed", error=f"{type(error).__name__}: {error}")
         finally:
-            self._everybody.discard(connection)
+            part.discard(connection)
             self.connections -= 1
             self.host.metrics.connections.labels(role).dec()
 
@@ -296,15 +304,22 @@ class Server:
         self.draining = True
         log.info("draining", sessions=len(self.host.registry), connections=self.connections)
         fault = RemoteProtocolError("draining", "the server stops; resume")
-        for connection in list(self._everybody):
+        for connection in [one for part in self._parts for one in part]:
             connection.expel(fault)
         with anyio.move_on_after(self.settings.drain_timeout_s / 2):
-            while self._everybody:  # noqa: ASYNC110 - once in a server's life
+            while any(self._parts):  # noqa: ASYNC110 - once in a server's life
                 await anyio.sleep(0.02)
 
     def _expel(self, session: str, fault: ProtocolError) -> None:
         for connection in [*self._viewers.get(session, ()), *filter(None, [self._feeders.get(session)])]:
             connection.expel(fault)
+
+    async def keep_time(self) -> None:
+        """Every connection looks at the clock, a part of them after the other: all at once would hold up the rest."""
+        for part in cycle(self._parts):
+            await anyio.sleep(TICK / PARTS)
+            for connection in list(part):
+                connection.tick(self.now())
 
     async def keep_house(self) -> None:
         """Every half second: what has expired, who asks for a session, and the figures."""

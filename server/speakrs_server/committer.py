@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Literal, TypeAlias
+
+import msgspec
 
 from speakrs_server.records import Log
 
 Durability = Literal["none", "written", "synced"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Write:
+class Write(msgspec.Struct, frozen=True, eq=False):
     """Bytes on their way to a log."""
 
     log: Log
@@ -25,8 +27,7 @@ class Write:
     """What is appended."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Submission:
+class Submission(msgspec.Struct, frozen=True, eq=False):
     """Writes that belong together."""
 
     writes: tuple[Write, ...]
@@ -34,17 +35,25 @@ class Submission:
     durability: Durability
     """How safe they must be."""
     done: Callable[[OSError | None], None]
-    """Called in the order of submission, by the committing thread; the error means that they are not there."""
+    """Called in the order of submission; the error means that they are not there."""
 
 
 class Committer:
     """The thread. Submissions are written in order, those of a short while together, with one flush per file."""
 
-    def __init__(self, interval_s: float = 0.02, observe: Callable[[float], None] = lambda seconds: None) -> None:
-        """interval_s: seconds to gather submissions; observe: told how long each flush took."""
+    def __init__(
+        self,
+        interval_s: float = 0.02,
+        observe: Callable[[float], None] = lambda seconds: None,
+        call: Callable[[Callable[[], None]], object] = lambda function: function(),
+    ) -> None:
+        """interval_s: seconds to gather submissions; observe: told how long each flush took; call: runs the answers of
+        a batch, in whatever thread they belong to."""
+        self._call = call
         self._interval = interval_s
         self._observe = observe
-        self._waiting: list[Submission] = []
+        self._waiting: deque[Submission] = deque()
+        self._idle = False
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="speakrs-committer", daemon=True)
@@ -52,10 +61,12 @@ class Committer:
 
     def submit(self, submission: Submission) -> None:
         """Hand over; returns at once."""
-        with self._changed:
-            assert not self._closed
-            self._waiting.append(submission)
-            self._changed.notify()
+        assert not self._closed
+        self._waiting.append(submission)  # a lock for each would be dear: appending is atomic
+        if self._idle:  # else the thread is awake, and gathers or looks again
+            with self._changed:
+                self._idle = False
+                self._changed.notify()
 
     def close(self) -> None:
         """Write everything that was submitted, and stop."""
@@ -67,27 +78,50 @@ class Committer:
     def _run(self) -> None:
         while True:
             with self._changed:
+                self._idle = True  # from here on whoever submits wakes us
                 while not self._waiting and not self._closed:
                     self._changed.wait()
+                self._idle = False
                 if not self._waiting:
                     return
                 if not self._closed and self._interval:
                     self._changed.wait_for(lambda: self._closed, self._interval)
-                batch, self._waiting = self._waiting, []
-            commit(batch, self._observe)
+            batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            self._call(partial(answer, write(batch, self._observe)))
 
 
-def commit(batch: list[Submission], observe: Callable[[float], None] = lambda seconds: None) -> None:
-    """Write a batch: every write in order, then one flush of each log that needs it, then the answers."""
+Answers: TypeAlias = list[tuple[Submission, OSError | None]]
+"""What became of a batch, in order."""
+
+
+def answer(answers: Answers) -> None:
+    """Tell everybody, in order."""
+    faults = []
+    for submission, error in answers:
+        try:
+            submission.done(error)
+        except Exception as fault:  # of one session: the others are answered all the same
+            faults.append(fault)
+    if faults:
+        raise ExceptionGroup("what was written could not be shown", faults)
+
+
+def commit(batch: list[Submission]) -> None:
+    """Write a batch and answer it, here and now."""
+    answer(write(batch))
+
+
+def write(batch: list[Submission], observe: Callable[[float], None] = lambda seconds: None) -> Answers:
+    """Write a batch: every write in order, then one flush of each log that needs it; the answers that are due."""
     failed: dict[int, OSError] = {}
     gathered: dict[tuple[int, int], list[Write]] = {}
     for submission in batch:
-        for write in submission.writes:
-            gathered.setdefault((id(write.log), write.segment), []).append(write)
+        for one in submission.writes:
+            gathered.setdefault((id(one.log), one.segment), []).append(one)
     for writes in gathered.values():
         log = writes[0].log
         try:
-            log.write(writes[0].segment, b"".join(write.data for write in writes))
+            log.write(writes[0].segment, b"".join(one.data for one in writes))
         except OSError as error:
             failed[id(log)] = error
     needed = {id(w.log): w.log for s in batch if s.durability == "synced" for w in s.writes}
@@ -101,6 +135,6 @@ def commit(batch: list[Submission], observe: Callable[[float], None] = lambda se
                 failed[key] = error
     if needed:
         observe(time.perf_counter() - began)
-    for submission in batch:
-        faults = [failed[id(write.log)] for write in submission.writes if id(write.log) in failed]
-        submission.done(faults[0] if faults else None)
+    if not failed:
+        return [(submission, None) for submission in batch]
+    return [(s, next((failed[id(w.log)] for w in s.writes if id(w.log) in failed), None)) for s in batch]

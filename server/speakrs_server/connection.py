@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING
 
 import anyio
@@ -24,10 +23,10 @@ from speakrs_server.teller import Listener
 if TYPE_CHECKING:
     from speakrs_server.app import Server
 
-TICK = 0.25
-"""Seconds between looks at the clock."""
 JOURNAL_WARNINGS = (0.8, 0.95)
 """Shares of a session's journal at which a warning is due."""
+WRITE_LIMIT = 65_536
+"""Bytes that a connection's buffer takes before those who send must wait."""
 PAGE = 256
 """Durable messages sent in one go."""
 FAREWELL = 2.0
@@ -54,6 +53,7 @@ class Connection:
         self._acked: messages.AudioAck | None = None
         self._acked_at = self._beat_at = server.now()
         self._flow = "ok"
+        self._samples = 0  # received, and not in the figures yet
         self._filled = 0  # warnings of a full journal so far
 
     # -- from outside ----------------------------------------------------------------------------------------
@@ -93,7 +93,6 @@ class Connection:
             raise RemoteProtocolError("hello_timeout", "the first message did not come in time")
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._read, self._hosted)
-            tasks.start_soon(self._tick, self._hosted)
             await self._send(self._hosted)
             tasks.cancel_scope.cancel()
 
@@ -150,6 +149,7 @@ class Connection:
         self._live = live
 
     def _leave(self) -> None:
+        self._count()
         if self._hosted is not None:
             if self._listener in self._hosted.listeners:
                 self._hosted.listeners.remove(self._listener)
@@ -185,9 +185,14 @@ class Connection:
             missing = hosted.ms(frame.offset - hosted.received)
             self.server.host.metrics.anomalies.labels("gap").inc()
             self._outbox.put(messages.Warn(code="audio_gap", message=f"{missing} ms are missing and taken for silence"))
-        self._room(hosted)
         hosted.sound(frame)
-        self.server.host.metrics.audio.labels("received").inc(frame.samples / hosted.audio.sample_rate)
+        self._samples += frame.samples
+
+    def _count(self) -> None:
+        """What came since the last time, for the figures."""
+        if self._hosted is not None and self._samples:
+            self.server.host.metrics.received.inc(self._samples / self._hosted.audio.sample_rate)
+            self._samples = 0
 
     def _room(self, hosted: Hosted) -> None:
         """Warn before the journal is full, and end the connection when it is."""
@@ -238,11 +243,17 @@ class Connection:
             if self._outbox.sent < hosted.board.seq:
                 continue
             deadline = self._outbox.deadline()
-            with anyio.move_on_after(None if deadline is None else max(deadline - self.server.now(), 0.01)):
+            if deadline is None:
                 await self._news.wait()
+            else:
+                with anyio.move_on_after(max(deadline - self.server.now(), 0.01)):
+                    await self._news.wait()
 
     async def _put(self, data: bytes) -> None:
         """Send, or give the connection up: a client that stops reading would hold us for ever."""
+        if len(data) + self._socket.transport.get_write_buffer_size() < WRITE_LIMIT:  # nothing to wait for
+            await self._socket.send(data, text=True)
+            return
         try:
             with anyio.fail_after(self.server.settings.send_timeout_s):
                 await self._socket.send(data, text=True)
@@ -256,20 +267,26 @@ class Connection:
 
     # -- the clock -------------------------------------------------------------------------------------------
 
-    async def _tick(self, hosted: Hosted) -> None:
-        while True:
-            await anyio.sleep(TICK * (0.9 + 0.2 * secrets.randbelow(100) / 100))
-            now = self.server.now()
+    def tick(self, now: float) -> None:
+        """What time alone leads to; called again and again."""
+        if (hosted := self._hosted) is None or self._fault is not None:
+            return
+        try:
             for warning in self._talk.tick(now):
                 self._outbox.put(warning)
             if self.role == "ingest":
+                self._room(hosted)
                 self._acknowledge(hosted, now)
                 hosted.tick()
-            if now - self._beat_at >= self.server.settings.heartbeat_s:
-                self._beat_at = now
-                self._outbox.put(self.server.heartbeat(hosted))
-            if self._outbox.deadline() is not None:
-                self.wake()
+        except ProtocolError as fault:
+            self.expel(fault)
+            return
+        self._count()
+        if now - self._beat_at >= self.server.settings.heartbeat_s:
+            self._beat_at = now
+            self._outbox.put(self.server.heartbeat(hosted))
+        if self._outbox.deadline() is not None:
+            self.wake()
 
     def _acknowledge(self, hosted: Hosted, now: float) -> None:
         ack = hosted.ack()

@@ -11,7 +11,8 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+
+import msgspec
 
 from speakrs_server.codes import RemoteProtocolError
 from speakrs_server.messages import AudioFormat
@@ -24,8 +25,7 @@ DISCONTINUITY, MUTED = 1, 4
 LARGEST_POSITION = 2**53 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class AudioFrame:
+class AudioFrame(msgspec.Struct, frozen=True, gc=False):
     """Sound at a place."""
 
     offset: int

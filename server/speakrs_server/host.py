@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -25,7 +26,7 @@ from speakrs_server.results import finish, offline
 from speakrs_server.sessions import Registry
 from speakrs_server.settings import Settings
 from speakrs_server.unit import EnrolledVoice, Recipe, Unit, recipe_for
-from speakrs_server.worker import Item, Report, Runner, Worker, lanes, runner_of
+from speakrs_server.worker import Item, Report, Runner, Sound, Worker, lanes, runner_of
 from speakrs_stream import __version__
 from speakrs_stream.core.config import SpeakerBounds
 from speakrs_stream.core.live.config import LiveConfig
@@ -34,6 +35,10 @@ from speakrs_stream.errors import SnapshotMismatch
 
 HANDOVER = 8.0
 """Seconds that another process gets to give up a session."""
+AT_ONCE = 4
+"""Snapshots that are written, and results that are made, at a time."""
+GATHER = 0.01
+"""Seconds for which sound of all sessions is gathered before it is handed to the worker."""
 log = structlog.get_logger("speakrs_server")
 
 
@@ -68,8 +73,9 @@ class Host:
         self.captions: Captions | None = None
         """Listens for words; None where nobody does."""
         self._closed = False
+        self._given: list[tuple[str, Item]] = []  # on its way to the worker
+        self._handing = False  # whether `_hand_over` is due
         self._tasks: anyio.abc.TaskGroup
-        self._portal: Callable[[Callable[[], None]], None]
 
     # -- threads ---------------------------------------------------------------------------------------------
 
@@ -79,10 +85,12 @@ class Host:
 
     def open(self, tasks: anyio.abc.TaskGroup, call: Callable[[Callable[[], None]], None]) -> None:
         """Start the threads. call: runs something in the event loop, from any thread."""
-        self._tasks, self._portal = tasks, call
+        self._tasks = tasks
+        # threads of their own: neither snapshots nor results may hold up those who want to open a session
+        self._savers, self._concluders = anyio.CapacityLimiter(AT_ONCE), anyio.CapacityLimiter(AT_ONCE)
         if self.settings.captions:
             self.captions = Captions(self.settings, tasks)
-        self.committer = Committer(self.settings.commit_interval_ms / 1000, self.metrics.fsync.observe)
+        self.committer = Committer(self.settings.commit_interval_ms / 1000, self.metrics.fsync.observe, call)
         self.worker = Worker(
             self._runner,
             lambda report: call(partial(self._report, report)),
@@ -98,23 +106,28 @@ class Host:
         if hosted is not None:
             before = hosted.processed
             hosted.report(report)
-            self.metrics.audio.labels("processed").inc((hosted.processed - before) / hosted.audio.sample_rate)
+            self.metrics.processed.inc((hosted.processed - before) / hosted.audio.sample_rate)
             hosted.want_snapshot(self.settings.snapshot_interval_s)
 
     def commit(self, submission: Submission) -> None:
         """See `hosted.Outside`."""
-        done = submission.done
-        if self._closed:
-            return  # the journal is closed: what is not in it is heard again by whoever goes on
-
-        def committed(error: OSError | None) -> None:
-            self._portal(lambda: done(error))
-
-        self.committer.submit(Submission(submission.writes, submission.durability, committed))
+        if not self._closed:  # else the journal is closed: what is not in it is heard again by whoever goes on
+            self.committer.submit(submission)
 
     def give(self, session: str, item: Item) -> None:
         """See `hosted.Outside`."""
-        self.worker.give(session, item)
+        self._given.append((session, item))
+        if not isinstance(item, Sound):
+            self._hand_over()
+        elif not self._handing:
+            self._handing = True
+            asyncio.get_running_loop().call_later(GATHER, self._hand_over)
+
+    def _hand_over(self) -> None:
+        """What sessions were given since the last time, to the worker: waking its thread for each would cost more."""
+        given, self._given, self._handing = self._given, [], False
+        if given and not self._closed:
+            self.worker.give_all(given)
 
     def seen(self, message: ServerMessage, latency_ms: int | None) -> None:
         """See `hosted.Outside`."""
@@ -130,7 +143,8 @@ class Host:
 
         async def work() -> None:
             try:
-                await anyio.to_thread.run_sync(partial(journal.save, saved))
+                flush = self.sessions[session].durability == "synced"
+                await anyio.to_thread.run_sync(partial(journal.save, saved, flush=flush), limiter=self._savers)
             except Exception as error:  # the journal alone is enough to recover from: only slower
                 log.warning("snapshot failed", session=session, error=type(error).__name__)
             if session in self.sessions:
@@ -150,7 +164,7 @@ class Host:
 
         async def task() -> None:
             try:
-                final = await anyio.to_thread.run_sync(work)
+                final = await anyio.to_thread.run_sync(work, limiter=self._concluders)
             except OSError as error:
                 self.broke(session, "storage_full", f"the result cannot be written: {error.strerror or error}")
                 return
@@ -170,7 +184,10 @@ class Host:
 
         async def clean() -> None:
             keep = hosted.description.request.keep_audio == "with_result"
-            await anyio.to_thread.run_sync(partial(hosted.journal.clean, keep_audio=keep))
+            try:
+                await anyio.to_thread.run_sync(partial(hosted.journal.clean, keep_audio=keep))
+            except OSError as error:  # the next start, or the sweep, gets rid of it
+                log.warning("session cannot be cleaned", session=session, error=error.strerror)
             await self.let_go(session)
 
         self._tasks.start_soon(clean)
@@ -226,6 +243,8 @@ class Host:
     async def voices(self, request: messages.SessionStart) -> tuple[EnrolledVoice, ...]:
         """Voices that a client wants recognised; RemoteProtocolError where they are not known."""
         known, directory = request.speakers.known, self.settings.voices_dir
+        if not known:
+            return ()
         return await anyio.to_thread.run_sync(enrolled.find, known, directory, self.engine.bundle)
 
     def recipe(self, request: messages.SessionStart, max_delay_ms: int, voices: Sequence[EnrolledVoice] = ()) -> Recipe:

@@ -299,10 +299,12 @@ class Hosted:
     def _latency(self, sample: int) -> int | None:
         """Milliseconds since a sample at 16 kHz was received; None where that is not remembered."""
         wanted = sample * self.audio.sample_rate // SAMPLE_RATE
-        for end, at in self._arrivals:
-            if end >= wanted:
-                return round((self.outside.now() - at) * 1000)
-        return None
+        arrived = None
+        for end, at in reversed(self._arrivals):  # what is asked for came lately
+            if end < wanted:
+                break
+            arrived = at
+        return None if arrived is None else round((self.outside.now() - arrived) * 1000)
 
     def want_snapshot(self, interval_s: int) -> None:
         """Ask for a snapshot when enough was heard since the last; rarer as the session, and so the snapshot, grows."""

@@ -168,8 +168,8 @@ class Journal:
         names = (path.name for path in self.folder.glob("snapshot-*.bin"))
         return sorted(int(name[9:17]) for name in names if name[9:17].isdigit() and len(name) == 21)
 
-    def save(self, saved: Saved) -> None:
-        """Write a snapshot and drop the oldest."""
+    def save(self, saved: Saved, *, flush: bool = True) -> None:
+        """Write a snapshot and drop the oldest. flush: so that a power cut does not cost it; a torn one is noticed."""
         plain = {
             "segment": saved.cursor.segment,
             "offset": saved.cursor.offset,
@@ -182,7 +182,7 @@ class Journal:
         body = pack_values(plain, {"stream": np.frombuffer(saved.stream, np.uint8)}, self.folder.name)
         self._snapshots += 1
         record = pack(Record(SNAPSHOT, 0, self._snapshots, 0, b""), self.input.seed)
-        write_bytes_atomically(self._snapshot_path(self._snapshots), record + body, private=True)
+        write_bytes_atomically(self._snapshot_path(self._snapshots), record + body, private=True, flush=flush)
         for number in self._snapshot_numbers()[:-KEPT_SNAPSHOTS]:
             self._snapshot_path(number).unlink(missing_ok=True)
 

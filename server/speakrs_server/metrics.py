@@ -22,6 +22,7 @@ class Metrics:
         )
         self.connections = Gauge("speakrs_connections", "Connections by role", ["role"], registry=registry)
         self.audio = Counter("speakrs_audio_seconds", "Audio by what became of it", ["outcome"], registry=registry)
+        self.received, self.processed = self.audio.labels("received"), self.audio.labels("processed")
         self.turns = Counter("speakrs_turns", "Messages about turns", ["kind"], registry=registry)
         self.latency = Histogram(
             "speakrs_turn_latency_seconds",

@@ -153,6 +153,8 @@ class Conversation:
             return None
         self.missing += max(missing, 0)
         self.position = frame.offset + frame.samples
+        if not again:
+            return frame
         width = len(frame.payload) // frame.samples
         return AudioFrame(
             frame.offset + again,

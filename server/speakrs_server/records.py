@@ -21,8 +21,9 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 HEADER = struct.Struct(">HBBIQI")
 _SUM = struct.Struct(">I")
@@ -33,8 +34,7 @@ SEGMENT_BYTES = 64 * 2**20
 SEGMENT_KIND = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One entry of a log."""
 
     kind: int
@@ -49,8 +49,7 @@ class Record:
     """What it holds."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Cursor:
+class Cursor(msgspec.Struct, frozen=True, order=True, gc=False):
     """A place between records."""
 
     segment: int
@@ -223,9 +222,9 @@ class Log:
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1  # two threads may want to at the end of a server
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def delete(self) -> None:
         """Remove every segment."""

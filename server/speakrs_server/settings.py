@@ -19,7 +19,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How the server runs; `speakrs-stream serve --print-config` shows what is in force."""
+    """How the server runs; `speakrs-stream config print` shows what is in force."""
 
     host: str = "127.0.0.1"
     """Address to listen on; other than loopback needs tokens."""
@@ -177,6 +177,9 @@ class Settings:
     max_wait_ms: int = 0
     """Milliseconds that an inference waits for others to be run with; on a GPU some 4 are worth it."""
 
+    load_limit: float = 0.8
+    """Share of the time that sessions may take, by measurement, before new ones are refused; 0 admits all."""
+
     lanes: int = -1
     """Batches run at a time, each in a thread of its own; -1: one a core, one on a GPU; 0: in the thread that hears."""
 
@@ -195,6 +198,8 @@ class Settings:
                 raise ConfigError(f"{field.name} cannot be negative, got {value}")
         if self.max_frame_bytes < 1024 or self.max_frame_bytes > 2**20:
             raise ConfigError(f"max_frame_bytes must be 1024 to 1048576, got {self.max_frame_bytes}")
+        if self.load_limit > 1:
+            raise ConfigError(f"load_limit is a share, at most 1, got {self.load_limit}")
         if self.lanes < -1:
             raise ConfigError(f"lanes must be at least -1, got {self.lanes}")
         if self.drain_timeout_s > 25:
@@ -232,7 +237,7 @@ class Settings:
 
 MAY_BE_NEGATIVE = ("port", "admin_port", "lanes")
 """Settings with checks of their own."""
-MAY_BE_ZERO = ("commit_interval_ms", "disk_reserve_mb", "max_wait_ms")
+MAY_BE_ZERO = ("commit_interval_ms", "disk_reserve_mb", "load_limit", "max_wait_ms")
 """Settings that may be 0."""
 
 

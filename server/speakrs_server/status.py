@@ -37,7 +37,7 @@ def measure(server: Server) -> None:
     host, metrics = server.host, server.host.metrics
     for state in STATES:
         metrics.sessions.labels(state).set(host.registry.count(state))
-    metrics.capacity.set(host.worker.figures.capacity())
+    metrics.capacity.set(host.worker.figures.capacity(server.settings.load_limit or 1.0))
     metrics.depth.set(host.worker.depth)
     metrics.rtf.set(host.worker.figures.rtf)
     metrics.loop_lag.set(server.loop_lag)

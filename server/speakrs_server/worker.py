@@ -14,10 +14,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,8 +45,7 @@ Answer: TypeAlias = NDArray[Any] | Exception
 """Of a network, or why there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sound:
+class Sound(msgspec.Struct, frozen=True):
     """Audio for a session."""
 
     payload: bytes
@@ -152,7 +152,7 @@ class Figures:
         minute was heard."""
         return max(self.busy_s, self.lane_s / self.lanes) / self.audio_s if self.audio_s >= 30 else 0.0
 
-    def capacity(self, share: float = 0.8) -> float:
+    def capacity(self, share: float) -> float:
         """Sessions that can be carried in real time with a share of the time; infinite before it is known."""
         return share / self.rtf if self.rtf else float("inf")
 
@@ -206,6 +206,15 @@ class Worker:
         """Something for a session, behind what it was given before; nothing happens where it is gone."""
         self._send(lambda: self._give(session, item))
 
+    def give_all(self, given: Sequence[tuple[str, Item]]) -> None:
+        """As `give`, many at once."""
+
+        def give() -> None:
+            for session, item in given:
+                self._give(session, item)
+
+        self._send(give)
+
     def drop(self, session: str) -> None:
         """Forget a session."""
         self._send(lambda: self._forget(session))
@@ -231,7 +240,8 @@ class Worker:
     def _send(self, call: Callable[[], None]) -> None:
         with self._changed:
             self._inbox.append(call)
-            self._changed.notify()
+            if len(self._inbox) == 1:  # else the thread knows already
+                self._changed.notify()
 
     # -- in the thread ---------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "plot": "Draw who spoke when, as SVG or PNG.",
     "send": "Send audio to a server, and print who speaks.",
     "serve": "Serve live diarization over WebSocket.",
+    "config": "Check and print the settings of a server.",
     "sessions": "List, show, export and delete what a server has kept.",
     "models": "List, download and check model bundles.",
     "doctor": "Say what is installed, what would be used and what is missing.",

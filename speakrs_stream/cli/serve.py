@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from speakrs_stream.cli.options import debug_option
+from speakrs_stream.cli.options import Decorated, debug_option, stacked
 from speakrs_stream.cli.shell import tell
 from speakrs_stream.errors import ConfigError, MissingExtra
 
@@ -17,14 +17,18 @@ if TYPE_CHECKING:
     from speakrs_server.settings import Settings
 
 
-def server_settings(config: str | None, flags: dict[str, Any]) -> Settings:
-    """Settings from flags, environment and file; MissingExtra where the server is not installed."""
+def server_settings(config: str | None, more: tuple[str, ...], flags: dict[str, Any]) -> Settings:
+    """Settings from flags, environment and file; MissingExtra where the server is not installed.
+
+    more: `NAME=VALUE`, one by one; flags: None where one was not given
+    """
     for package in ("websockets", "anyio", "msgspec", "structlog", "prometheus_client"):
         if find_spec(package) is None:
             raise MissingExtra(package, "server", "the server")
     from speakrs_server.settings import load
 
-    return load(flags=flags, environment=os.environ, file=Path(config) if config else None)
+    given = pairs(more) | {name: value for name, value in flags.items() if value is not None}
+    return load(flags=given, environment=os.environ, file=Path(config) if config else None)
 
 
 def pairs(values: tuple[str, ...]) -> dict[str, str]:
@@ -48,52 +52,42 @@ def announcement(settings: Settings, port: int) -> list[str]:
     ]
 
 
+def config_options(command: Decorated) -> Decorated:
+    """Where settings come from: what `serve` and `config` share."""
+    return stacked(
+        command,
+        click.option("--config", metavar="FILE", help="Read settings from this TOML file."),
+        click.option("--host", metavar="ADDRESS", help="Address to listen on; other than loopback needs tokens."),
+        click.option("--port", type=int, metavar="PORT", help="Port to listen on; 0 takes a free one."),
+        click.option("--data", "data_dir", metavar="FOLDER", help="Where the journal and the results are kept."),
+        click.option("--bundle", metavar="NAME|FOLDER", help="Model bundle."),
+        click.option("--mode", metavar="NAME", help="Way to run, such as cuda-fast."),
+        click.option("--backend", metavar="NAME", help="Runtime and device."),
+        click.option(
+            "--settings", "tuned", metavar="FILE", help="Pipeline settings, as `speakrs-stream tune` writes them."
+        ),
+        click.option(
+            "--captions", metavar="ENGINE", help="Listen for words with this recognizer; list shows what there is."
+        ),
+        click.option("--set", "more", multiple=True, metavar="NAME=VALUE", help="Any other setting."),
+    )
+
+
 @click.command()
-@click.option("--config", metavar="FILE", help="Read settings from this TOML file.")
-@click.option("--host", metavar="ADDRESS", help="Address to listen on; other than loopback needs tokens.")
-@click.option("--port", type=int, metavar="PORT", help="Port to listen on; 0 takes a free one.")
-@click.option("--data", "data_dir", metavar="FOLDER", help="Where the journal and the results are kept.")
-@click.option("--bundle", metavar="NAME|FOLDER", help="Model bundle.")
-@click.option("--mode", metavar="NAME", help="Way to run, such as cuda-fast.")
-@click.option("--backend", metavar="NAME", help="Runtime and device.")
-@click.option("--settings", "tuned", metavar="FILE", help="Pipeline settings, as `speakrs-stream tune` writes them.")
-@click.option("--captions", metavar="ENGINE", help="Listen for words with this recognizer; list shows what there is.")
-@click.option("--set", "more", multiple=True, metavar="NAME=VALUE", help="Any other setting.")
-@click.option("--check", is_flag=True, help="Only say whether the settings can be used.")
-@click.option("--print-config", is_flag=True, help="Only print the settings in force, as TOML.")
+@config_options
 @debug_option
-def serve(config: str | None, more: tuple[str, ...], check: bool, print_config: bool, **flags: Any) -> int:
+def serve(config: str | None, more: tuple[str, ...], **flags: Any) -> int:
     """Serve live diarization over WebSocket, and a page of captions, until SIGTERM or Ctrl-C.
 
     What every setting means is in docs/serving.md, how to talk to the server in docs/protocol.md.
     """
-    settings = server_settings(
-        config, pairs(more) | {name: value for name, value in flags.items() if value is not None}
-    )
+    settings = server_settings(config, more, flags)
     if settings.captions == "list":
         from speakrs_server.captions.engines import listed
 
         click.echo("\n".join(listed()))
         return 0
-    if print_config:
-        from speakrs_server.settings import as_toml
-
-        click.echo(as_toml(settings), nl=False)
-        return 0
     from speakrs_server import serving
-    from speakrs_server.app import read_authenticator
-    from speakrs_server.captions.engines import find
-    from speakrs_stream.settings_file import read_settings
-
-    if check:
-        read_authenticator(settings)
-        serving.tls_context(settings)
-        if settings.captions:
-            find(settings.captions)
-        if settings.tuned:
-            read_settings(settings.tuned)
-        tell("the settings can be used")
-        return 0
 
     def announce(port: int) -> None:
         for line in announcement(settings, port):

@@ -16,12 +16,15 @@ def write_text_atomically(path: str | os.PathLike[str], text: str) -> Path:
     return write_bytes_atomically(path, text.encode("utf-8", errors="backslashreplace"))
 
 
-def write_bytes_atomically(path: str | os.PathLike[str], data: bytes, *, private: bool = False) -> Path:
+def write_bytes_atomically(
+    path: str | os.PathLike[str], data: bytes, *, private: bool = False, flush: bool = True
+) -> Path:
     """Write a file whole or not at all, and return its path.
 
     private: only its owner may read it, from the first byte on and whatever it was before; else it keeps its rights
+    flush: wait until it survives a power cut; without, such a cut may leave it empty or torn
 
-    What was there before stays until the new content is safely on the disk. A link is followed; a pipe or a
+    What was there before stays until the new content is whole. A link is followed; a pipe or a
     device (`/dev/stdout`) is written to directly. Raises OutputError that says why and leaves nothing behind.
     """
     target = Path(path)
@@ -32,14 +35,14 @@ def write_bytes_atomically(path: str | os.PathLike[str], data: bytes, *, private
             with open(target, "wb") as stream:
                 stream.write(data)
             return target
-        _replace(Path(os.path.realpath(target)), data, private)
+        _replace(Path(os.path.realpath(target)), data, private, flush)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(f"cannot write {target}: {reason}; {_way_out(error, target)}") from error
     return target
 
 
-def _replace(target: Path, data: bytes, private: bool) -> None:
+def _replace(target: Path, data: bytes, private: bool, flush: bool) -> None:
     """The three steps; the file beside is removed when one of them fails."""
     beside = target.with_name(f".{target.name[:100]}.{os.getpid()}-{os.urandom(4).hex()}.partial")
     mode = 0o600 if private else 0o666
@@ -47,8 +50,9 @@ def _replace(target: Path, data: bytes, private: bool) -> None:
     try:
         with open(descriptor, "wb") as stream:
             stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
+            if flush:
+                stream.flush()
+                os.fsync(stream.fileno())
         if not private:
             with contextlib.suppress(FileNotFoundError):
                 os.chmod(beside, stat.S_IMODE(target.stat().st_mode))
@@ -57,7 +61,8 @@ def _replace(target: Path, data: bytes, private: bool) -> None:
         with contextlib.suppress(OSError):
             beside.unlink()
         raise
-    _flush_directory(target.parent)
+    if flush:
+        _flush_directory(target.parent)
 
 
 def _flush_directory(folder: Path) -> None:

@@ -102,7 +102,7 @@ def speak(conversation: Sequence[Utterance], length: int | None = None, seed: in
     flicker = np.where(time % FLICKER < FLICKER // 2, LOUDNESS, SOFT * LOUDNESS)
     for utterance in conversation:
         here = slice(utterance.span.start, min(utterance.span.end, length))
-        sound[here] += (flicker * np.sin(2 * np.pi * tones()[utterance.voice] * time))[here]
+        sound[here] += flicker[here] * np.sin(2 * np.pi * tones()[utterance.voice] * time[here])
     return sound.astype(np.float32)
 
 

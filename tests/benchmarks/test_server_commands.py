@@ -26,7 +26,7 @@ def test_a_small_run(tmp_path: Path) -> None:
     done = CliRunner().invoke(server_command, command, catch_exceptions=False)
     assert done.exit_code == 0 and "cores" in done.output
     figures = json.loads(out.read_text(encoding="utf-8"))["figures"]
-    assert (figures["whole"], figures["connections_ended_early"]) == (3, {})
+    assert (figures["whole"], figures["went_wrong"]) == (3, {})
     assert figures["exit_status"] == 0 and figures["shutdown_s"] < 25
 
 

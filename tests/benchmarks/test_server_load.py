@@ -49,6 +49,8 @@ async def test_a_stalled_reader_is_noticed(tmp_path: Path) -> None:
             path, view = f"/v1/sessions/{caller.session}/events", json.dumps({"type": "session.view"})
             lazy = await anyio.to_thread.run_sync(Stalled, found.port, path, view)
             assert not lazy.gone()
+            while not found.server._viewers.get(caller.session):  # noqa: ASYNC110 - as above
+                await anyio.sleep(0.02)
             for viewer in found.server._viewers[caller.session]:
                 viewer._socket.transport.abort()
             began = time.monotonic()

@@ -384,6 +384,18 @@ async def test_what_is_no_sound_is_refused(tmp_path: Path) -> None:
             await client.until("session.final")
 
 
+async def test_a_machine_with_enough_to_do_admits_nobody_unless_told_to(tmp_path: Path) -> None:
+    for limit, status in ((0.5, 503), (0, 101)):
+        async with rig(tmp_path / str(limit), load_limit=limit) as found:
+            figures = found.server.host.worker.figures
+            figures.audio_s, figures.busy_s = 100.0, 60.0
+            if status == 101:
+                async with found.connect() as socket:
+                    await Client(socket).start()
+            else:
+                assert (await found.get("/v1/stream", Upgrade="websocket", Connection="Upgrade"))[0] == status
+
+
 async def test_admission_says_when_to_come_back(tmp_path: Path) -> None:
     async with rig(tmp_path, max_sessions=1) as found, found.connect() as socket:
         session = (await Client(socket).start())["session"]

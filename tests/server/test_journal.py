@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -96,6 +97,15 @@ def test_snapshots_are_whole_or_nothing(tmp_path: Path) -> None:
     newest.write_bytes(whole)
     journal.save(Saved(b"x", Cursor(1, 10**6), 30, 1))
     assert list(journal.snapshots()) == [saved[3]], "one that reaches beyond the log does not count"
+
+
+@pytest.mark.parametrize("flush", [True, False])
+def test_a_snapshot_is_flushed_where_asked(flush: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, journal = made(tmp_path)
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", flushed.append)
+    journal.save(Saved(b"x", journal.input.end, 30, 1), flush=flush)
+    assert bool(flushed) == flush and len(list(journal.snapshots())) == 1
 
 
 def test_results_stay_and_the_rest_goes(tmp_path: Path) -> None:

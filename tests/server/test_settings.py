@@ -38,6 +38,8 @@ def test_it_is_read_back_as_it_was(tmp_path: Path) -> None:
         {"max_frame_bytes": 100},
         {"max_frame_bytes": 2**21},
         {"drain_timeout_s": 30.0},
+        {"load_limit": 1.5},
+        {"load_limit": -0.1},
         {"max_delay_ms": 10},
         {"tls_cert": "x"},
         {"host": "0.0.0.0"},

@@ -67,7 +67,7 @@ def test_sessions_are_heard_as_if_each_were_alone(count: int, wait: float) -> No
     for name in "abcd":
         assert told.of(name) == expected
     assert max(sizes) > 1, "questions of several sessions were run together"
-    assert worker.figures.audio_s > 60 and worker.figures.rtf > 0 and worker.figures.capacity() < float("inf")
+    assert worker.figures.audio_s > 60 and worker.figures.rtf > 0 and worker.figures.capacity(0.8) < float("inf")
     assert (worker.figures.lane_s > 0) == (count > 0) and worker.since is None
 
 
@@ -228,4 +228,4 @@ def test_only_the_session_to_blame_ends(how: str) -> None:
 
 
 def test_figures_before_anything_is_known() -> None:
-    assert Figures().capacity() == float("inf") and Figures(audio_s=100, busy_s=10).capacity(0.8) == 8.0
+    assert Figures().capacity(0.8) == float("inf") and Figures(audio_s=100, busy_s=10).capacity(0.8) == 8.0
