@@ -23,7 +23,7 @@ DATA = click.option("--data", "data_dir", metavar="FOLDER", help="Where the serv
 
 def store(data_dir: str | None) -> Store | None:
     """The folder of sessions; None where no server has run yet."""
-    settings = server_settings(None, {"data_dir": data_dir})
+    settings = server_settings(None, (), {"data_dir": data_dir})
     from speakrs_server.journal import Store
 
     root = Path(settings.data_dir)
