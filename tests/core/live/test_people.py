@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -110,7 +111,7 @@ def test_faces_of_people_lie_side_by_side_and_are_never_out_of_date() -> None:
     assert known.faces_of(known.living(), doubled={2, 1}) is faces
     assert known.faces_of(known.living()).every != faces.every
 
-    changes = [
+    changes: list[Callable[[], object]] = [
         lambda: known.move(2, np.ones(5)),
         lambda: known.name(2, "Ann"),
         lambda: known.learn(items([2])),
