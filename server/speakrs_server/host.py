@@ -63,6 +63,7 @@ class Host:
         """Those that are heard, waited for, or finished here."""
         self._expel, self._opens = expel, opens
         self._pauses = Pauses()
+        self._broken: set[str] = set()  # of `sessions`, those that are about to be let go of
         self._restarts = 0  # lanes given up, as far as that was told
         self._recovering: dict[str, anyio.Lock] = {}
         self._low = False  # whether clients were told that the disk is nearly full
@@ -195,9 +196,9 @@ class Host:
 
     def broke(self, session: str, code: str, message: str) -> None:
         """See `hosted.Outside`: connections are told, and a resume reads the session from its journal again."""
-        hosted = self.sessions.get(session)
-        if hosted is None:
-            return
+        if session not in self.sessions or session in self._broken:
+            return  # everything that was on its way when it broke fails, too
+        self._broken.add(session)
         log.warning("session broke", session=session, code=code)
         fault = RemoteProtocolError(code, message)
         self._expel(session, fault)
@@ -235,6 +236,7 @@ class Host:
         await written.wait()
         while hosted.listeners and hosted.board.ended:  # noqa: ASYNC110 - rare, and short
             await anyio.sleep(0.05)  # they still read the last messages
+        self._broken.discard(session)
         if self.sessions.pop(session, None) is not None:
             await anyio.to_thread.run_sync(hosted.journal.close)
 
