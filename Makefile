@@ -19,7 +19,7 @@ help:
 	@echo 'make check            lint, types and tests'
 	@echo 'make fmt              format the code, and bring the file map in the README up to date'
 	@echo 'make bench            every benchmark that the material here allows, into benchmarks/results;'
-	@echo '                      DIR=folder for your own audio + RTTM instead (about an hour without it)'
+	@echo '                      DIR=folder for your own audio + RTTM instead (a few hours without it)'
 	@echo 'make wheel            build the wheel into dist/'
 	@echo 'make setup            only make .venv, with what tests and benchmarks need'
 	@echo 'make clean            remove .venv and everything that was built'

@@ -45,6 +45,10 @@ bench latency --json "$results/latency.json"
 bench memory --json "$results/memory.json"
 bench peers --json "$results/peers.json"
 
+for one in sessions faults stalled slowloris drain capacity memory; do
+    bench server "$one" --out "$results/server-$one.json"
+done
+
 if [ -f ../shared/golden/two_speakers.npz ]; then
     bench parity ../shared/golden/two_speakers.npz | tee "$results/parity.json"
 else

@@ -324,17 +324,18 @@ def drain(count: int, lazy: int, out: Path | None) -> None:
 
 
 @server_command.command("capacity")
+@click.option("--least", default=1, show_default=True, help="Sessions to begin with.")
 @click.option("--most", default=64, show_default=True, help="Sessions at which to stop.")
 @click.option("--seconds", default=45.0, show_default=True, help="Of real time at each number of sessions.")
 @click.option("--max-delay-ms", default=4000, show_default=True)
 @out_option
-def capacity(most: int, seconds: float, max_delay_ms: int, out: Path | None) -> None:
+def capacity(least: int, most: int, seconds: float, max_delay_ms: int, out: Path | None) -> None:
     """Real-time sessions with the embedded bundle before p99 of final latency passes the delay by half a second."""
 
     async def work(process: ServerProcess) -> Figures:
         table: dict[int, Any] = {}
         estimates: dict[int, float | None] = {}
-        held, count = 0, 1
+        held, count = 0, least
         while count <= most:
             data = meeting(seconds)
             callers = [
