@@ -67,5 +67,7 @@ def run(batch: Sequence[Job], networks: Networks) -> NDArray[Any]:
             return networks.flow(stacked["fbank"], stacked["context"])
         case "head":
             return networks.head(stacked["statistics"])
+        case "pooled":
+            return networks.pooled(stacked["features"], stacked["weights"])
         case "multimask":
             return networks.multimask(stacked["fbank"], stacked["masks"])

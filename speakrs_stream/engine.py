@@ -174,7 +174,8 @@ class Engine:
         self.description = f"mode {self.mode}: {chosen.description}"
         """What was chosen and why, in one line."""
         self.networks = Networks(self.bundle, chosen, threads=threads)
-        self.model = replace(self.model, filters=self.networks.filters)
+        layout = replace(self.model.layout, pooled=self.networks.pools)
+        self.model = replace(self.model, layout=layout, filters=self.networks.filters)
         if because := self.networks.whole_because:
             self.description += f"; filters run in every window: {because}"
 

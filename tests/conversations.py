@@ -176,6 +176,10 @@ class Ear:
                 return self.head(job.inputs["statistics"])
             case "multimask":
                 return self.multimask(job.inputs["fbank"], job.inputs["masks"])
+            case "pooled":
+                with np.errstate(invalid="ignore"):
+                    statistics = pool(job.inputs["features"], job.inputs["weights"])
+                return np.stack([self.head(row) for row in statistics])
             case "filters":
                 raise AssertionError("this segmentation takes whole windows")
 

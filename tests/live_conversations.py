@@ -180,7 +180,7 @@ class Script:
             case "trunk":
                 layout = next(kind for kind in LAYOUTS.values() if kind.kind == "split" and kind.padded == padded(job))
                 return np.ones((layout.feature_count(len(job.inputs["fbank"])), CHANNELS), np.float32)
-            case "flow" | "filters":
+            case "flow" | "filters" | "pooled":
                 raise AssertionError("these conversations are heard exactly, in whole windows")
             case "head":
                 return np.asarray(self.window(source, number)[1][local])

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from speakrs_stream.core.embedding.fbank import FBANK_PER_WINDOW
+from speakrs_stream.core.embedding.pooling import pool
 from speakrs_stream.core.filters import FilterLayout
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, WINDOW
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS
-from speakrs_stream.errors import BundleCorrupt, ConfigError, ModelError
+from speakrs_stream.errors import BundleCorrupt, ConfigError, MissingExtra, ModelError
 from speakrs_stream.inference.base import Array, Backend, LoadOptions
 from speakrs_stream.inference.batched import F32, Batched, Input, Signature, expect, wrong_shape
 from speakrs_stream.inference.segmentation import Segmentation
 from speakrs_stream.models.bundle import ModelBundle
-from speakrs_stream.models.manifest import MELS
+from speakrs_stream.models.manifest import MELS, HeadSpec, TrunkSpec
+from speakrs_stream.models.pooled import FEATURES, WEIGHTS, pooled_head
 
 Trial = Callable[[], object]
 
@@ -40,6 +42,7 @@ class Networks:
         self._trunk: Batched | None = None
         self._flow: Batched | None = None
         self._head: Batched | None = None
+        self._pooled: Batched | None = None
         self._multimask: Batched | None = None
         if trunk := embedding.trunk:
             signature = Signature((Input(trunk.input, 1, (None, MELS)),), trunk.output, 1, 3)
@@ -51,6 +54,8 @@ class Networks:
             if head := embedding.head:
                 signature = Signature((Input(head.input, 1, (2 * trunk.channels,)),), head.output, 1, 2)
                 self._head = Batched(bundle, [head.main], "head", signature, backend, options)
+                if backend.full_batches:
+                    self._pooled = _pooled(bundle, trunk, head, backend, options)
         if both := embedding.multimask:
             inputs = (
                 Input(both.inputs[0], 1, (FBANK_PER_WINDOW, MELS)),
@@ -66,9 +71,20 @@ class Networks:
     @property
     def batches(self) -> Mapping[str, int | None]:
         """Batch size that each network runs best in; None where any number of items is possible."""
-        every = {"trunk": self._trunk, "flow": self._flow, "head": self._head, "multimask": self._multimask}
+        every = {
+            "trunk": self._trunk,
+            "flow": self._flow,
+            "head": self._head,
+            "pooled": self._pooled,
+            "multimask": self._multimask,
+        }
         others = {name: network.batch for name, network in every.items() if network}
         return {**self._segmentation.batches, **others}
+
+    @property
+    def pools(self) -> bool:
+        """Whether features are better pooled by a network, on the device, than by this program."""
+        return self._pooled is not None
 
     @property
     def filters(self) -> FilterLayout | None:
@@ -146,6 +162,26 @@ class Networks:
             raise wrong_shape(network.path, (dimension,), output.shape[1:])
         return np.asarray(output, np.float32)
 
+    def pooled(self, features: Array, weights: Array) -> F32:
+        """Embeddings of local speakers: features (B, T, C) and weights (B, 3, T) -> (B, 3, D). Only of kind `split`.
+
+        NaN for a speaker without weight. On the device where it `pools`, else by `core.embedding.pooling`.
+        """
+        trunk = self.bundle.embedding.trunk
+        _present(self._head, "head")
+        assert trunk is not None
+        expect(features, (None, None, trunk.channels), "features")
+        expect(weights, (len(features), LOCAL_SPEAKERS, features.shape[1]), "weights")
+        dimension = self.bundle.embedding.dimension
+        if self._pooled is None or not len(features):
+            pairs = zip(features, weights, strict=True)
+            rows = [np.empty((0, 2 * trunk.channels), np.float32), *(pool(rows, masks) for rows, masks in pairs)]
+            return self.head(np.concatenate(rows)).reshape(-1, LOCAL_SPEAKERS, dimension)
+        output = self._pooled.run(features, weights)
+        if output.shape[1:] != (dimension,):
+            raise wrong_shape(self._pooled.path, (dimension,), output.shape[1:])
+        return np.asarray(output, np.float32).reshape(-1, LOCAL_SPEAKERS, dimension)
+
     def multimask(self, fbank: Array, masks: Array) -> F32:
         """Embeddings of local speakers: (B, 998, 80), (B, 3, 589) -> (B, 3, D). Only of kind `multimask`.
 
@@ -187,6 +223,11 @@ class Networks:
         if self._head and (trunk := self.bundle.embedding.trunk):
             for size in self._head.sizes:
                 self.head(np.zeros((size, 2 * trunk.channels), np.float32))
+        if self._pooled and (trunk := self.bundle.embedding.trunk):
+            frames = trunk.feature_count(FBANK_PER_WINDOW)
+            for size in self._pooled.sizes:
+                features = np.zeros((size, frames, trunk.channels), np.float32)
+                self.pooled(features, np.ones((size, LOCAL_SPEAKERS, frames), np.float32))
 
     def _trials(self) -> Iterator[tuple[Batched, Trial]]:
         def items(network: Batched) -> int:
@@ -211,6 +252,21 @@ class Networks:
             fbank = np.zeros((1, FBANK_PER_WINDOW, MELS), np.float32)
             masks = np.ones((1, LOCAL_SPEAKERS, FRAMES_PER_WINDOW), np.float32)
             yield multimask, lambda: self.multimask(fbank, masks)
+
+
+def _pooled(
+    bundle: ModelBundle, trunk: TrunkSpec, head: HeadSpec, backend: Backend, options: LoadOptions
+) -> Batched | None:
+    """Pooling and head as one network; None where there cannot be one: without onnx, or for a head of a fixed batch."""
+    if head.main.batch is not None:
+        return None
+    try:
+        made = pooled_head(bundle.path(head.file), head.input, trunk.channels)
+    except MissingExtra:
+        return None
+    inputs = (Input(FEATURES, 1, (None, trunk.channels)), Input(WEIGHTS, 1, (LOCAL_SPEAKERS, None)))
+    signature = Signature(inputs, head.output, LOCAL_SPEAKERS, 2)
+    return Batched(bundle, [head.main], "head", signature, backend, options, made)
 
 
 def _present(network: Batched | None, what: str) -> Batched:

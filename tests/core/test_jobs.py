@@ -20,4 +20,4 @@ def test_a_job_cannot_be_changed() -> None:
 
 
 def test_the_networks() -> None:
-    assert get_args(Model) == ("segmentation", "filters", "trunk", "flow", "head", "multimask")
+    assert get_args(Model) == ("segmentation", "filters", "trunk", "flow", "head", "pooled", "multimask")

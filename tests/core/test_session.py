@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -405,6 +406,31 @@ def test_a_snapshot_anywhere_goes_on_to_the_same_outcome(layout: EmbeddingLayout
     finished.restore(*again.state())
     answer_all(finished, ear)
     assert facts(finished, finished.outcome()) == expected(layout)
+
+
+def test_features_pooled_by_a_network_give_the_same() -> None:
+    layout = replace(SHARED, pooled=True)
+    asked: set[str] = set()
+
+    class Pooling(Ear):
+        def answer(self, job: Job) -> Array:
+            asked.add(job.model)
+            return super().answer(job)
+
+    session = new_session(layout)
+    assert facts(session, converse(session, Pooling(TALK, layout))) == expected(SHARED)
+    assert asked == {"segmentation", "trunk", "pooled"}
+    half = new_session(layout)
+    half.push(TALK.audio)
+    while jobs := [job for job in half.jobs() if job.model != "pooled"]:
+        for job in jobs:
+            half.resolve(job.id, Ear(TALK, layout).answer(job))
+    assert {question[1] for question in half.state()[0]["in_flight"]} == {"pooled"}
+    again = new_session(layout)
+    again.restore(*half.state())
+    again.finish()
+    answer_all(again, Ear(TALK, layout))
+    assert facts(again, again.outcome()) == expected(SHARED)
 
 
 # -- recorded outputs --------------------------------------------------------------------------------------------

@@ -47,6 +47,8 @@ class EmbeddingLayout:
     """Filter-bank frames one trunk feature sees; 0 for a padded trunk, which has ceil(T / stride) features."""
     flow: FlowLayout | None = None
     """How a padded trunk can be shared by windows after all, nearly exactly; None where it cannot."""
+    pooled: bool = False
+    """Whether features that windows share are pooled by a network, as pays on a GPU, and not here."""
 
     def __post_init__(self) -> None:
         if self.flow is not None and (self.kind != "split" or not self.padded):
@@ -102,8 +104,8 @@ class Question:
     model: Model
     """Which network."""
     about: tuple[int, int]
-    """segmentation, multimask: (window, 0) · trunk: (window or chunk, 0) · flow: (chunk, 0) · head: (window, local
-    speaker)."""
+    """segmentation, pooled, multimask: (window, 0) · filters, flow: (chunk, 0) · trunk: (window or chunk, 0) · head:
+    (window, local speaker)."""
 
 
 class Extraction:
@@ -165,6 +167,10 @@ class Extraction:
                 stride = self.layout.stride
                 rows = self.fbank.frames.get(low * stride, (high - 1) * stride + self.layout.receptive_field)
                 return {"fbank": rows.copy()}
+            case "pooled":
+                features, weights = self._gathered(number)
+                assert features is not None
+                return {"features": features, "weights": weights}
             case _:
                 return {"statistics": self._pooled[number, local]}
 
@@ -175,6 +181,12 @@ class Extraction:
         if question.model == "multimask":
             window = self._windows[number]
             spoken = window.masks.any(axis=1)
+            window.embeddings[spoken] = output[spoken]
+            window.done = True
+            return []
+        if question.model == "pooled":
+            window = self._windows[number]
+            spoken = self._shared_weights(number, window.masks).any(axis=1)
             window.embeddings[spoken] = output[spoken]
             window.done = True
             return []
@@ -305,6 +317,16 @@ class Extraction:
         return resample_centred(masks, layout.features_per_window, layout.stride, (layout.receptive_field - 1) // 2)
 
     def _pool_shared(self, window: int) -> list[Question]:
+        features, weights = self._gathered(window)
+        if features is None:  # speech only where no whole feature lies
+            self._windows[window].done = True
+            return []
+        if self.layout.pooled:
+            return [Question("pooled", (window, 0))]
+        return self._ask_heads(window, pool(features, weights))
+
+    def _gathered(self, window: int) -> tuple[F32 | None, F32]:
+        """Features of a window, zeros where nobody speaks and None where no feature is needed, and their weights."""
         first, last = self._feature_range(window)
         weights = self._shared_weights(window, self._windows[window].masks)
         features: F32 | None = None
@@ -316,10 +338,7 @@ class Extraction:
             low, high = self._chunk_range(chunk)
             start, end = max(low, first), min(high, last)
             features[start - first : end - first] = rows[start - low : end - low]
-        if features is None:  # speech only where no whole feature lies
-            self._windows[window].done = True
-            return []
-        return self._ask_heads(window, pool(features, weights))
+        return features, weights
 
     def _ask_heads(self, window: int, statistics: F32) -> list[Question]:
         state = self._windows[window]
