@@ -27,15 +27,25 @@ else
     echo 'skipped: no recordings at ../shared/speech/ami' >&2
 fi
 
-meetings=benchmarks/.cache/meetings
-if [ -d ../shared/speech/librispeech/dev ] && [ -d ../shared/reference/ami_dev ]; then
+revoiced() { # REFERENCES NAME SEED FURTHER-OPTIONS: meetings spoken by LibriSpeech voices
+    meetings=benchmarks/.cache/$2
+    references=../shared/reference/$1
+    voices=../shared/speech/librispeech/dev
+    name=$2
+    seed=$3
+    shift 3
+    if [ ! -d "$voices" ] || [ ! -d "$references" ]; then
+        echo "skipped: no voices at $voices or no references at $references to speak meetings with" >&2
+        return
+    fi
     rm -rf "$meetings"
-    bench revoice "$meetings" --rttm ../shared/reference/ami_dev --copies --max-seconds 600 \
-        --voices ../shared/speech/librispeech/dev --seed 13 --max-files 8
-    recordings "$meetings" revoiced
-else
-    echo 'skipped: no voices at ../shared/speech/librispeech/dev to speak meetings with' >&2
-fi
+    bench revoice "$meetings" --rttm "$references" --voices "$voices" --seed "$seed" "$@"
+    recordings "$meetings" "$name"
+}
+
+revoiced ami_dev revoiced-ami 5 --max-seconds 300 --max-files 10
+revoiced voxconverse_dev revoiced-voxconverse 5 --max-seconds 300 --max-files 12
+revoiced ami_dev revoiced 13 --max-seconds 600 --max-files 8 --copies
 
 bench simulate --diart --long 8 --json "$results/simulate.json" --plot "$results/simulate.svg"
 bench simulate --curve --max-files 12 --json "$results/max-delay.json" --plot "$results/max-delay.svg"
