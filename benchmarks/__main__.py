@@ -12,7 +12,13 @@ import click
 
 from benchmarks.live_commands import live_command, simulate_command
 from benchmarks.server_commands import server_command
-from benchmarks.speed.commands import latency_command, memory_command, peers_command, throughput_command
+from benchmarks.speed.commands import (
+    latency_command,
+    memory_command,
+    peers_command,
+    shares_command,
+    throughput_command,
+)
 from speakrs_stream.core.config import ClusteringConfig, PipelineConfig
 from speakrs_stream.errors import ConfigError, SpeakrsError
 
@@ -149,7 +155,15 @@ def parity_command(file: Path, plda: Path | None, step: float) -> None:
     raise SystemExit(1 if result.equal is False else 0)
 
 
-for command in (live_command, simulate_command, throughput_command, latency_command, memory_command, peers_command):
+for command in (
+    live_command,
+    simulate_command,
+    throughput_command,
+    shares_command,
+    latency_command,
+    memory_command,
+    peers_command,
+):
     main.add_command(command)
 main.add_command(server_command)
 

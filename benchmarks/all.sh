@@ -51,6 +51,7 @@ bench simulate --diart --long 8 --json "$results/simulate.json" --plot "$results
 bench simulate --curve --max-files 12 --json "$results/max-delay.json" --plot "$results/max-delay.svg"
 
 bench throughput --json "$results/throughput.json"
+bench shares --json "$results/shares.json"
 bench latency --json "$results/latency.json"
 bench memory --json "$results/memory.json"
 bench peers --json "$results/peers.json"

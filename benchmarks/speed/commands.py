@@ -1,4 +1,4 @@
-"""The commands `throughput`, `latency`, `memory` and `peers`."""
+"""The commands `throughput`, `shares`, `latency`, `memory` and `peers`."""
 
 from __future__ import annotations
 
@@ -77,6 +77,30 @@ def throughput_command(
         found = measure(chosen, cases(chosen, steps), seconds=seconds, runs=runs, report=tell)
     console().print(table(found))
     conclude({"throughput": figures(found)}, json_file)
+
+
+@click.command("shares")
+@click.option("--bundle", "names", multiple=True, default=("embedded", SHAPES), help="Networks; repeatable.")
+@click.option("--step", "steps", multiple=True, type=float, default=(1.0,), help="Seconds between windows.")
+@SECONDS
+@RUNS
+@SEGMENTATION
+@JSON
+def shares_command(
+    names: tuple[str, ...],
+    steps: tuple[float, ...],
+    seconds: float,
+    runs: int,
+    segmentation: Path | None,
+    json_file: Path | None,
+) -> None:
+    """What makes up the cost of live streams: each network's share, and that of everything else."""
+    from benchmarks.speed.shares import figures, measure, table
+
+    with one_core():
+        found = measure(bundles(names, segmentation), steps, seconds=seconds, runs=runs)
+    console().print(table(found))
+    conclude({"shares": figures(found)}, json_file)
 
 
 @click.command("latency")

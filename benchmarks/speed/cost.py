@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from speakrs_stream.audio.live import LiveInput
-from speakrs_stream.core.arrays import F32
+from speakrs_stream.core.arrays import F32, Array
 from speakrs_stream.core.events import Event
 from speakrs_stream.core.grid import SAMPLE_RATE, WINDOW
 from speakrs_stream.core.jobs import Job
@@ -50,26 +50,36 @@ def opened(engine: Engine, audio: Sequence[F32]) -> list[Running]:
     return [Running(LiveSession(engine.config, LiveConfig(), engine.model), LiveInput(), one) for one in audio]
 
 
-def answered(streams: Sequence[Running], engine: Engine) -> Iterator[tuple[Running, Event]]:
-    """Answer everything the streams ask, questions of one network and shape together, as the server does."""
+def answered(
+    streams: Sequence[Running], engine: Engine, spent: dict[str, float] | None = None
+) -> Iterator[tuple[Running, Event]]:
+    """Answer everything the streams ask, questions of one network and shape together, as the server does.
+
+    spent: gets the seconds of work that each network took, added to what is there
+    """
     while asked := [(stream, job) for stream in streams for job in stream.session.jobs()]:
         owner = {id(job): stream for stream, job in asked}
         for batch in batches([job for _, job in asked]):
-            yield from _told(batch, owner, engine)
+            begin = time.process_time()
+            outputs = run(batch, engine.networks)
+            if spent is not None:
+                spent[batch[0].model] = spent.get(batch[0].model, 0.0) + time.process_time() - begin
+            yield from _told(batch, outputs, owner)
 
 
-def _told(batch: Sequence[Job], owner: dict[int, Running], engine: Engine) -> Iterator[tuple[Running, Event]]:
-    for job, output in zip(batch, run(batch, engine.networks), strict=True):
+def _told(batch: Sequence[Job], outputs: Array, owner: dict[int, Running]) -> Iterator[tuple[Running, Event]]:
+    for job, output in zip(batch, outputs, strict=True):
         stream = owner[id(job)]
         for event in stream.session.resolve(job.id, output):
             stream.shown += 1
             yield stream, event
 
 
-def live_cost(engine: Engine, audio: Sequence[F32], seconds: float) -> float:
+def live_cost(engine: Engine, audio: Sequence[F32], seconds: float, spent: dict[str, float] | None = None) -> float:
     """Seconds of work per second of one stream, of `len(audio)` streams side by side, after their first window.
 
     seconds: how long each plays in the measurement, at least a step
+    spent: gets what of it each network took
     """
     streams, step = opened(engine, audio), engine.config.step
     for stream in streams:
@@ -77,13 +87,23 @@ def live_cost(engine: Engine, audio: Sequence[F32], seconds: float) -> float:
     for _ in answered(streams, engine):
         pass
     steps = max(1, round(seconds * SAMPLE_RATE / step))
-    begin = time.process_time()
+    begin, parts = time.process_time(), dict[str, float]()
     for _ in range(steps):
         for stream in streams:
             stream.hear(step)
-        for _ in answered(streams, engine):
+        for _ in answered(streams, engine, parts):
             pass
-    return (time.process_time() - begin) / (steps * step / SAMPLE_RATE * len(streams))
+    heard = steps * step / SAMPLE_RATE * len(streams)
+    if spent is not None:
+        spent |= {name: work / heard for name, work in parts.items()}
+    return (time.process_time() - begin) / heard
+
+
+def live_shares(engine: Engine, audio: Sequence[F32], seconds: float) -> dict[str, float]:
+    """What makes up `live_cost`: seconds of work per stream-second by network, and of everything else."""
+    spent: dict[str, float] = {}
+    whole = live_cost(engine, audio, seconds, spent)
+    return {**spent, "everything else": whole - sum(spent.values())}
 
 
 def offline_cost(engine: Engine, audio: F32) -> float:

@@ -36,6 +36,15 @@ def test_throughput(shapes: ModelBundle, tmp_path: Path, monkeypatch: pytest.Mon
     assert written["setting"]["command"].startswith("python -m benchmarks") and "side by side" in said
 
 
+def test_shares(shapes: ModelBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.speed.throughput.STREAMS", (1, 2))
+    monkeypatch.setattr("benchmarks.speed.shares.TOGETHER", 2)
+    out = tmp_path / "s.json"
+    said = ran("shares", "--bundle", "community-shapes", "--seconds", "12", "--runs", "1", "--json", str(out))
+    assert "segmentation" in said and "everything else" in said
+    assert {row["embedding"] for row in json.loads(out.read_text())["shares"]} == {"exact", "fast"}
+
+
 def test_latency(shapes: ModelBundle, tmp_path: Path) -> None:
     out = tmp_path / "l.json"
     arguments = ["--bundle", "community-shapes", "--seconds", "5", "--streams", "2", "--json", str(out)]
