@@ -34,7 +34,10 @@ ONLY_IN = {
         ("huggingface_hub", "urllib.request", "http", "socket", "requests", "httpx", "ssl"),
         ("speakrs_stream/models/hub.py", "server/", "clients/", "benchmarks/server_"),
     ),
-    "sockets and event loops": (("websockets", "anyio", "asyncio"), ("server/", "clients/", "benchmarks/server_")),
+    "sockets and event loops": (
+        ("websockets", "anyio", "asyncio"),
+        ("server/", "clients/", "benchmarks/server_", "benchmarks/feeder.py"),
+    ),
     "torch": (("torch",), ("training/",)),
     "the command line": (("click", "rich"), ("speakrs_stream/cli/", "benchmarks/", "training/", "server/", "clients/")),
     "threads": (
