@@ -242,7 +242,7 @@ class Engine:
 
         sample_rate: hertz of what will be pushed
         step: seconds between windows; None for the engine's
-        max_delay: seconds after which what was shown is final, 1 to 120; recluster: seconds between re-clusterings
+        max_delay: seconds within which what was heard is final, 1 to 120; recluster: seconds between re-clusterings
         num_speakers, min_speakers, max_speakers: what is known of their number; `Stream.hint` changes it later
         voices: name -> embedding (D,) of people to recognise, as `Engine.voice` makes them
         live: every other live setting

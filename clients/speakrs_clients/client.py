@@ -396,7 +396,7 @@ async def connect(
     token: what the server asks for; never part of the address
     audio: the format of what will be sent; 16-bit mono at 16 kHz if None
     mode: `live` at the pace of time, or `file` as fast as the server works
-    max_delay: seconds after which turns are final
+    max_delay: seconds within which turns are final
     speakers, words, durability, metadata: see `session.start` in docs/protocol.md
     keep_audio: have the server keep the sound with the result
     buffer_s: seconds of sound taken over before they can be sent, then `send` waits; more bridges longer outages

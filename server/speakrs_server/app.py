@@ -32,7 +32,7 @@ from speakrs_server.routes import Route
 from speakrs_server.sealed import VIEW_S, ResumeTokens, ViewTokens
 from speakrs_server.settings import Settings
 from speakrs_server.status import health, measure
-from speakrs_server.unit import Unit
+from speakrs_server.unit import Unit, least_delay_ms
 from speakrs_server.worker import Runner
 from speakrs_stream import __version__
 from speakrs_stream.engine import Engine
@@ -172,7 +172,7 @@ class Server:
         if verdict.refused:
             raise RemoteProtocolError(verdict.code, verdict.reason, retry_after_ms=verdict.retry_after_s * 1000)
         settings = self.settings
-        delay = request.max_delay_ms or settings.max_delay_ms
+        delay = max(request.max_delay_ms or settings.max_delay_ms, least_delay_ms(self.engine.config.step))
         try:
             recipe = self.host.recipe(request, delay, await self.host.voices(request))
         except ConfigError as error:

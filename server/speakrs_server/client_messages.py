@@ -28,8 +28,8 @@ from speakrs_server.message_parts import (
 class SessionStart(Message, frozen=True, kw_only=True, tag="session.start"):
     """Open a session. First message of an ingest connection, unless it resumes one.
 
-    `token` where no header or subprotocol carries it. `mode` file: send as fast as acks allow. `max_delay_ms`: how
-    long a turn may stay provisional. `revisions`: `labels` lets a final turn get another speaker when two turn out to
+    `token` where no header or subprotocol carries it. `mode` file: send as fast as acks allow. `max_delay_ms`: within
+    which a turn is final. `revisions`: `labels` lets a final turn get another speaker when two turn out to
     be one, with `none` it keeps the one it has. `turns`: `exclusive` for one speaker at a time. `durability`: what
     `audio.ack.durable` promises. `keep_audio` until_final deletes the sound once the result is there. Without `words` a
     server with captions listens for them.

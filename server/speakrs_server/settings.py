@@ -150,8 +150,8 @@ class Settings:
     journal_per_session_mb: int = 2_048
     """Mebibytes of journal that one session may fill."""
 
-    max_delay_ms: int = 12_000
-    """Milliseconds after which turns are final, for sessions that do not say."""
+    max_delay_ms: int = 13_000
+    """Milliseconds within which turns are final, for sessions that do not say."""
 
     captions: str = ""
     """Recognizer that listens for words: pocketsphinx, faster-whisper, another installed one, or module:function."""

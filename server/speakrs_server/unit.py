@@ -81,6 +81,11 @@ def bounds_of(hint: messages.SpeakerHint | messages.SpeakersHint) -> SpeakerBoun
     return SpeakerBounds.of(hint.count, hint.min, hint.max)
 
 
+def least_delay_ms(step: int) -> int:
+    """Milliseconds within which turns can be final at best. step: samples between windows."""
+    return (LiveConfig(max_delay=SAMPLE_RATE).lookback(step) + step) * 1000 // SAMPLE_RATE
+
+
 def recipe_for(
     start: messages.SessionStart, max_delay_ms: int, base: Recipe, voices: Sequence[EnrolledVoice] = ()
 ) -> Recipe:

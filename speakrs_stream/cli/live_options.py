@@ -31,7 +31,7 @@ class LiveChoice:
     """How a stream was asked for."""
 
     max_delay: float | None
-    """Seconds after which a turn is final; None takes the library's own."""
+    """Seconds within which a turn is final; None takes the library's own."""
 
     voices: tuple[tuple[str, Path], ...]
     """Names, and recordings of their voices."""
@@ -65,7 +65,7 @@ def live_options(function: Decorated) -> Decorated:
             "--max-delay",
             type=click.FloatRange(1, 120),
             metavar="S",
-            help="Seconds after which what was shown is final, 1 to 120; more is more exact.",
+            help="Seconds within which what was heard is final, 1 to 120; more is more exact.",
         ),
         click.option(
             "--voice",

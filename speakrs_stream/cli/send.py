@@ -48,7 +48,7 @@ LOOK, MOMENT = 0.2, 0.02
     "--max-delay",
     type=click.FloatRange(1, 120),
     metavar="S",
-    help="Seconds after which what was shown is final, 1 to 120.  [default: the server's]",
+    help="Seconds within which what was heard is final, 1 to 120.  [default: the server's]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one event an object and line.")
 @count_options

@@ -75,7 +75,7 @@ def test_json(live: Live, talk: Path, engine: FakeEngine) -> None:
         "sample_rate": 16_000,
         "bundle": "fake-split",
         "step": 1.0,
-        "max_delay": 12.0,
+        "max_delay": 13.0,
     }
     result = values[-1]
     expected = engine.diarize(talk)

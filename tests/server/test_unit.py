@@ -6,9 +6,10 @@ import pytest
 
 from speakrs_server import messages
 from speakrs_server.messages import AudioFormat
-from speakrs_server.unit import Recipe, Unit, bounds_of, recipe_for
+from speakrs_server.unit import Recipe, Unit, bounds_of, least_delay_ms, recipe_for
 from speakrs_stream.core.config import SpeakerBounds
 from speakrs_stream.core.events import Event, SpeakerMerged, SpeakerNamed
+from speakrs_stream.core.grid import SAMPLE_RATE
 from speakrs_stream.core.live.config import LiveConfig
 from speakrs_stream.driver import answer
 from speakrs_stream.errors import BadFormat, ConfigError, SessionError
@@ -73,3 +74,7 @@ def test_the_sound_is_judged() -> None:
     unit = Unit(recipe())
     unit.push(b"\xff\x7f" * 16_000, 0)
     assert any("clipped" in warning for warning in unit.quality)
+
+
+def test_the_least_delay_is_a_window_that_is_waited_for_and_a_second() -> None:
+    assert least_delay_ms(SAMPLE_RATE) == 2_000 and least_delay_ms(2 * SAMPLE_RATE) == 3_000

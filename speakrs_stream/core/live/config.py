@@ -12,8 +12,11 @@ from speakrs_stream.errors import ConfigError
 class LiveConfig:
     """How soon turns are final, how often everything is clustered again, and how easily speakers appear."""
 
-    max_delay: int = 12 * SAMPLE_RATE
-    """Samples after which what was shown is final; more gives better labels later, fewer gives captions sooner."""
+    max_delay: int = 13 * SAMPLE_RATE
+    """Samples within which what was heard is final; more gives better labels later, fewer gives captions sooner.
+
+    The wait for the next window is part of it, so that two seconds at a step of one are the least that can be kept.
+    """
 
     overlap: bool = True
     """Whether several speakers are shown where they speak at once; only the one who is heard most, if not."""
@@ -56,6 +59,13 @@ class LiveConfig:
 
     voice_similarity: float = 0.5
     """Cosine similarity from which a speaker is recognised as an enrolled voice."""
+
+    def lookback(self, step: int) -> int:
+        """Samples before the end of the newest window from which on nothing is final yet: the next comes a step later.
+
+        step: samples between windows
+        """
+        return max(self.max_delay - step, SAMPLE_RATE)
 
     def __post_init__(self) -> None:
         if not SAMPLE_RATE <= self.max_delay <= 120 * SAMPLE_RATE:

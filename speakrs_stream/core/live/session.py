@@ -46,6 +46,7 @@ class LiveSession:
         """identity: who is who; None for the one described in `identity`, another to compare with."""
         self.config = config
         self.live = live
+        self._lookback = live.lookback(config.step)
         self.model = model
         self.main = Session(config, model)
         self.identity = identity or Identity(live, config.clustering, model.plda)
@@ -269,7 +270,7 @@ class LiveSession:
     def _tell(self, events: list[Event]) -> list[Event]:
         """Move the watermark and say what changed."""
         processed = self._processed()
-        frozen = max(self._turns.frozen, min(self._shown.end, sample_to_frame(processed - self.live.max_delay)))
+        frozen = max(self._turns.frozen, min(self._shown.end, sample_to_frame(processed - self._lookback)))
         events += self._turns.push(self._smoothed(), frozen, processed)
         return self._mark(processed, events)
 
