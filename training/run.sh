@@ -59,8 +59,10 @@ for name in plda-ami plda-vox plda-made-ami plda-made-vox; do
   "$python" -m training.meetings "$work/cache/$name" "$work/bundle" "$work/meet/$name" --every 4
 done
 "$python" -m training.plda "$work/bundle" "$work/plda" "$work"/cache/plda-*
-# chosen by hand, for the reasons in LOG.md: what a search finds splits voices too eagerly
-echo '{"threshold": 0.66, "Fa": 0.07, "Fb": 2.8, "min_clean_ratio": 0.14, "keep_prior": 0.02}' >"$work/clustering.json"
+# chosen by hand, for the reasons in LOG.md: what a search finds leans on single clips
+cat >"$work/clustering.json" <<'END'
+{"threshold": 0.66, "Fa": 0.07, "Fb": 2.6, "init_smoothing": 1.0, "min_clean_ratio": 0.14, "keep_prior": 0.01}
+END
 "$python" -m training.export "$shared" "$bundle" --embedding "$work/embedding.pt" \
   --segmentation "$work/segmentation.pt" --plda "$work/plda" --clustering "$work/clustering.json"
 
