@@ -132,8 +132,8 @@ class Engine:
     ) -> None:
         """Load networks and check them.
 
-        bundle: "embedded", "community-1", a directory or an opened bundle; None takes $SPEAKRS_MODELS_DIR, else
-            "embedded"
+        bundle: "embedded", "embedded-fast", "community-1", a directory or an opened bundle; None takes
+            $SPEAKRS_MODELS_DIR, else "embedded"
         mode: "cpu", "cuda" or "coreml", or one of them with "-fast" behind: a window every 2 s, shared embeddings,
             short turns and pauses smoothed away, fewer iterations. "auto" takes the best backend there is
         backend: "auto", "cpu", "cuda" …, `speakrs-stream doctor` lists them; or an object that is one

@@ -45,6 +45,17 @@ def test_a_recording_has_turns_of_several_people(found: Diarization) -> None:
     assert found.bundle == "embedded"
 
 
+def test_the_fast_bundle_hears_much_the_same(speech: np.ndarray, found: Diarization) -> None:
+    fast = Engine("embedded-fast")
+    result = fast.diarize(speech, sample_rate=16_000)
+    assert result.bundle == "embedded-fast" and 2 <= len(result.speakers) <= 5
+    said, expected = (sum(turn.span.end - turn.span.start for turn in one.turns) for one in (result, found))
+    assert abs(said - expected) < 0.1 * expected
+    stream = fast.stream(sample_rate=16_000)
+    stream.push(speech)
+    assert stream.finish().turns == result.turns
+
+
 def test_kind_of_numbers_and_channels_do_not_matter(engine: Engine, speech: np.ndarray, found: Diarization) -> None:
     exact = np.round(speech * 32768).astype(np.int16)
     again = engine.diarize(np.stack([exact, exact], axis=1), sample_rate=16_000)

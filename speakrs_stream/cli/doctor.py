@@ -140,7 +140,7 @@ def runtimes() -> Iterator[Check]:
 
 def bundles() -> Iterator[Check]:
     """Which model bundles are here; the one used by default is read and checked as a whole."""
-    from speakrs_stream.models.resolve import list_bundles, verify
+    from speakrs_stream.models.resolve import NAMES, list_bundles, verify
 
     for entry in list_bundles():
         name = one_line(entry.name)
@@ -148,7 +148,7 @@ def bundles() -> Iterator[Check]:
             yield Check("models", name, one_line(entry.description), "ok" if entry.present else "absent")
             continue
         try:
-            files = verify(entry.name if entry.name in ("embedded", "community-1") else Path(entry.name))
+            files = verify(entry.name if entry.name in NAMES else Path(entry.name))
             yield Check("models", f"{name} (default)", f"{len(files)} files, all whole", "ok")
         except SpeakrsError as error:
             yield Check("models", f"{name} (default)", one_line(str(error)), "broken")

@@ -35,7 +35,8 @@ def engine_options(function: Decorated) -> Decorated:
         click.option(
             "--bundle",
             metavar="NAME|FOLDER",
-            help="Model bundle: embedded, community-1 or a folder. Default: $SPEAKRS_MODELS_DIR, else embedded.",
+            help="Model bundle: embedded, embedded-fast, community-1 or a folder. "
+            "Default: $SPEAKRS_MODELS_DIR, else embedded.",
         ),
         click.option(
             "--mode",

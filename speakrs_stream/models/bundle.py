@@ -81,15 +81,17 @@ class ModelBundle:
 
     @classmethod
     def open(cls, directory: str | Path) -> ModelBundle:
-        """Open a directory that holds a manifest, or files in the speakrs-models layout.
+        """Open a directory that holds a manifest, or files in the speakrs-models layout; or one manifest of several.
+
+        directory: a folder, or a `.json` file in one whose files are shared with other bundles
 
         Every file is read once and compared with its size and SHA-256.
 
         Raises BundleNotFound where there is no bundle or a file is missing, BundleCorrupt where something is wrong.
         """
-        directory = Path(directory)
+        directory, name = place(Path(directory))
         with translate({OSError: BundleNotFound}, f"reading the model bundle in {directory}"):
-            manifest = read_manifest(directory)
+            manifest = read_manifest(directory, name)
             for record in manifest.files.values():
                 check_file(directory, record)
             externals = {network.file: _externals(directory, network, manifest) for network in manifest.networks}
@@ -128,7 +130,12 @@ class ModelBundle:
         return list(self.files.values())
 
 
-def read_manifest(directory: Path) -> Manifest:
+def place(path: Path) -> tuple[Path, str]:
+    """Folder and name of a manifest."""
+    return (path.parent, path.name) if path.suffix == ".json" and path.is_file() else (path, MANIFEST)
+
+
+def read_manifest(directory: Path, name: str = MANIFEST) -> Manifest:
     """The manifest of a directory, or the one that a directory in the speakrs-models layout would have.
 
     Raises BundleNotFound or BundleCorrupt.
@@ -136,7 +143,7 @@ def read_manifest(directory: Path) -> Manifest:
     if not directory.is_dir():
         what = "is a file, not a directory" if directory.is_file() else "does not exist"
         raise BundleNotFound(f"no model bundle at {directory}, it {what}; `speakrs-stream models list` shows others")
-    path = directory / MANIFEST
+    path = directory / name
     if path.is_file():
         return parse(_read_json(path), str(path))
     if not community.is_layout(directory):
@@ -146,8 +153,8 @@ def read_manifest(directory: Path) -> Manifest:
         )
     if absent := community.missing(directory):
         raise BundleNotFound(f"{directory} lacks {', '.join(absent)}; get the missing files of speakrs-models")
-    name = directory.resolve().name or "models"
-    return parse(community.manifest_data(directory, name), str(directory))
+    called = directory.resolve().name or "models"
+    return parse(community.manifest_data(directory, called), str(directory))
 
 
 def _read_json(path: Path) -> object:

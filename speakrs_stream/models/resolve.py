@@ -8,15 +8,19 @@ from pathlib import Path
 
 from speakrs_stream.errors import BundleNotFound, ModelError
 from speakrs_stream.models import hub
-from speakrs_stream.models.bundle import ModelBundle, read_manifest
+from speakrs_stream.models.bundle import ModelBundle, place, read_manifest
 from speakrs_stream.models.hub import COMMUNITY, OnProgress
 from speakrs_stream.models.manifest import FileRecord
 
-EMBEDDED = "embedded"
+EMBEDDED, EMBEDDED_FAST = "embedded", "embedded-fast"
 VARIABLE = "SPEAKRS_MODELS_DIR"
 """Environment variable that names the bundle to use when nothing else is asked: a directory."""
 
 EMBEDDED_DIRECTORY = Path(__file__).parent / "embedded"
+SHIPPED = {EMBEDDED: EMBEDDED_DIRECTORY, EMBEDDED_FAST: EMBEDDED_DIRECTORY / "fast.json"}
+"""Name of a bundle in the wheel -> its folder, or its manifest in one."""
+NAMES = (*SHIPPED, COMMUNITY.name)
+"""Every bundle that has a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,8 @@ def resolve(
 ) -> ModelBundle:
     """The bundle of a name or a directory, opened and checked.
 
-    name: "embedded", "community-1", a directory, or None for $SPEAKRS_MODELS_DIR, or else "embedded"
+    name: "embedded", "embedded-fast", "community-1", a directory or a manifest in one, or None for
+        $SPEAKRS_MODELS_DIR, or else "embedded"
     download: whether "community-1" may be downloaded when it is not here
     progress: told how far the download is
 
@@ -53,15 +58,13 @@ def resolve(
     """
     if name is None:
         name = os.environ.get(VARIABLE) or EMBEDDED
-    if isinstance(name, str) and name == EMBEDDED:
-        return ModelBundle.open(EMBEDDED_DIRECTORY)
+    if isinstance(name, str) and name in SHIPPED:
+        return ModelBundle.open(SHIPPED[name])
     if isinstance(name, str) and name == COMMUNITY.name:
         return hub.fetch(COMMUNITY, progress=progress) if download else hub.open_cached(COMMUNITY)
     directory = Path(name).expanduser()
     if not directory.exists() and isinstance(name, str) and os.sep not in name and "/" not in name:
-        raise BundleNotFound(
-            f"unknown model bundle {name!r}; there are {EMBEDDED}, {COMMUNITY.name}, or the path of a directory"
-        )
+        raise BundleNotFound(f"unknown model bundle {name!r}; there are {', '.join(NAMES)}, or the path of a directory")
     return ModelBundle.open(directory)
 
 
@@ -83,9 +86,9 @@ def path(name: str | Path | None = None) -> Path:
 
 
 def list_bundles() -> list[BundleEntry]:
-    """Every bundle that has a name here: embedded, community-1, and that of $SPEAKRS_MODELS_DIR if it is set."""
+    """Every bundle that has a name here: those of the wheel, community-1, that of $SPEAKRS_MODELS_DIR if it is set."""
     chosen = os.environ.get(VARIABLE)
-    entries = [_entry(EMBEDDED, EMBEDDED_DIRECTORY, default=not chosen)]
+    entries = [_entry(name, where, default=name == (chosen or EMBEDDED)) for name, where in SHIPPED.items()]
     cached = hub.cache_directory(COMMUNITY)
     if cached.is_dir():
         entries.append(_entry(COMMUNITY.name, cached, default=chosen == COMMUNITY.name))
@@ -101,14 +104,14 @@ def list_bundles() -> list[BundleEntry]:
                 chosen == COMMUNITY.name,
             )
         )
-    if chosen and chosen not in (EMBEDDED, COMMUNITY.name):
+    if chosen and chosen not in NAMES:
         entries.append(_entry(chosen, Path(chosen).expanduser(), default=True))
     return entries
 
 
 def _entry(name: str, directory: Path, *, default: bool) -> BundleEntry:
     try:
-        manifest = read_manifest(directory)
+        manifest = read_manifest(*place(directory))
     except (ModelError, OSError) as error:
         return BundleEntry(name, directory, False, 0, (), str(error), default)
     size = sum(record.bytes for record in manifest.files.values())

@@ -27,9 +27,10 @@ class Whole(OnnxBackend):
     carries = False
 
 
-def test_the_shipped_network_carried_over_a_recording() -> None:
+@pytest.mark.parametrize("name", ["embedded", "embedded-fast"])
+def test_a_shipped_network_carried_over_a_recording(name: str) -> None:
     """From chunks, in batches of several sizes, as a stream does it."""
-    bundle = resolve("embedded")
+    bundle = resolve(name)
     apart, whole = Networks(bundle, OnnxBackend()), Networks(bundle, Whole())
     assert apart.filters
     samples, _ = soundfile.read(MEETING, dtype="float32", frames=WINDOW + 3 * 16_000)

@@ -48,6 +48,17 @@ def test_the_embedded_bundle_is_the_default() -> None:
     assert path() == EMBEDDED_DIRECTORY
 
 
+def test_the_fast_bundle_shares_all_but_the_segmentation() -> None:
+    plain, fast = resolve(), resolve("embedded-fast")
+    assert fast.name == "embedded-fast" and fast.directory == plain.directory and fast.sha256 != plain.sha256
+    assert fast.bytes <= 8_000_000 and len(verify("embedded-fast")) == len(fast.files)
+    own = set(fast.files) - set(plain.files)
+    assert own == {"segmentation-fast.onnx", "MODEL_CARD_FAST.md"}
+    assert fast.segmentation.file == "segmentation-fast.onnx" and fast.embedding == plain.embedding
+    assert path("embedded-fast") == EMBEDDED_DIRECTORY
+    assert resolve(EMBEDDED_DIRECTORY / "fast.json").sha256 == fast.sha256
+
+
 def test_a_directory(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve(bundle).name == "small"
     assert resolve(str(bundle)).directory == bundle
@@ -71,7 +82,7 @@ def test_the_environment_chooses(bundle: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_an_unknown_name_lists_those_there_are() -> None:
     with pytest.raises(
-        BundleNotFound, match="unknown model bundle 'comunity'; there are embedded, community-1, or the"
+        BundleNotFound, match="unknown model bundle 'comunity'; there are embedded, embedded-fast, community-1, or the"
     ):
         resolve("comunity")
     with pytest.raises(BundleNotFound, match="no model bundle at no/such"):
@@ -116,7 +127,8 @@ def test_downloading_what_is_here(bundle: Path) -> None:
 
 
 def test_listing(bundle: Path, monkeypatch: pytest.MonkeyPatch, standin: Standin) -> None:
-    embedded, community = list_bundles()
+    embedded, fast, community = list_bundles()
+    assert (fast.name, fast.present, fast.default) == ("embedded-fast", True, False)
     assert (embedded.name, embedded.present, embedded.default) == ("embedded", True, True)
     assert embedded.bytes == resolve().bytes and embedded.licences == resolve().licences
     assert (community.name, community.present, community.default) == ("community-1", False, False)
@@ -124,10 +136,10 @@ def test_listing(bundle: Path, monkeypatch: pytest.MonkeyPatch, standin: Standin
     assert community.description.endswith("not downloaded")
     assert not standin.requests
     found = download("community-1")
-    (_, community) = list_bundles()
+    (*_, community) = list_bundles()
     assert (community.present, community.where, community.bytes) == (True, found.directory, found.bytes)
     monkeypatch.setenv("SPEAKRS_MODELS_DIR", str(bundle))
-    embedded, community, mine = list_bundles()
+    embedded, _, community, mine = list_bundles()
     assert (mine.name, mine.present, mine.default, embedded.default) == (str(bundle), True, True, False)
 
 
