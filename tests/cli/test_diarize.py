@@ -182,6 +182,7 @@ def test_ctrl_c_stops_soon_with_its_own_status_and_leaves_nothing(recording: Mak
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
