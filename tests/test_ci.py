@@ -57,7 +57,8 @@ def test_a_good_wheel_passes(tmp_path: Path) -> None:
         ({"speakrs_clients/__init__.py": None}, "speakrs_clients is missing"),
         ({"tests/test_x.py": b"x"}, "tests does not belong there"),
         ({"speakrs_stream-0.dist-info/licenses/NOTICE": None}, "NOTICE is missing from the licences"),
-        ({"speakrs_stream/models/embedded/big.onnx": bytes(8_000_001)}, "the embedded bundle has"),
+        ({"speakrs_stream/models/embedded/segmentation.onnx": bytes(8_000_001)}, "the bundle embedded has"),
+        ({"speakrs_stream/models/embedded/segmentation-fast.onnx": bytes(8_000_001)}, "the bundle embedded-fast has"),
     ],
 )
 def test_a_bad_wheel_is_told(tmp_path: Path, changes: dict[str, bytes | None], said: str) -> None:
