@@ -152,7 +152,7 @@ def stalled(viewers: int, stalled: int, seconds: float, out: Path | None) -> Non
             tasks.start_soon(caller.run)
             tasks.start_soon(other.run)
             await until(lambda: bool(caller.session), 60)
-            before = process.usage()
+            alone = process.usage()
             path = f"/v1/sessions/{caller.session}/events"
             view = json.dumps({"type": "session.view"})
             lazy = [await anyio.to_thread.run_sync(Stalled, process.port, path, view) for _ in range(stalled)]
@@ -163,7 +163,7 @@ def stalled(viewers: int, stalled: int, seconds: float, out: Path | None) -> Non
             await until(lambda: process.usage().sockets >= all_in, 60)
             connected, began = process.usage().sockets, time.monotonic()
             took: list[float] = []
-            most = process.usage()
+            most = before = process.usage()
             while len(took) < stalled and caller.final is None:
                 await anyio.sleep(0.1)
                 for part in range(4):
@@ -181,7 +181,8 @@ def stalled(viewers: int, stalled: int, seconds: float, out: Path | None) -> Non
             "stalled": stalled,
             "aborted": len(took),
             "seconds_until_first_and_last_abort": [round(min(took, default=0), 1), round(max(took, default=0), 1)],
-            "rss_mb_per_stalled": round((most.rss_mb - before.rss_mb) / stalled, 3),
+            "rss_mb_per_connection": round((before.rss_mb - alone.rss_mb) / viewers, 3),
+            "rss_mb_per_stalled_on_top": round((most.rss_mb - before.rss_mb) / stalled, 3),
             "readers_with_everything": sum(numbers == list(range(1, len(numbers) + 1)) for numbers in readers),
             "readers": len(readers),
             "sessions_whole": [caller.whole, other.whole],
