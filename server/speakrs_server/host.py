@@ -87,7 +87,7 @@ class Host:
     def open(self, tasks: anyio.abc.TaskGroup, call: Callable[[Callable[[], None]], None]) -> None:
         """Start the threads. call: runs something in the event loop, from any thread."""
         self._tasks = tasks
-        # threads of their own: neither snapshots nor results may hold up those who want to open a session
+        # so few at a time: neither snapshots nor results may take all threads from those who want to open a session
         self._savers, self._concluders = anyio.CapacityLimiter(AT_ONCE), anyio.CapacityLimiter(AT_ONCE)
         if self.settings.captions:
             self.captions = Captions(self.settings, tasks)
@@ -144,8 +144,12 @@ class Host:
 
         async def work() -> None:
             try:
-                flush = self.sessions[session].durability == "synced"
-                await anyio.to_thread.run_sync(partial(journal.save, saved, flush=flush), limiter=self._savers)
+                async with self._savers:
+                    hosted = self.sessions.get(session)
+                    if hosted is None or hosted.over:
+                        return  # it ended meanwhile, and voice prints go when a session goes
+                    flush = hosted.durability == "synced"
+                    await anyio.to_thread.run_sync(partial(journal.save, saved, flush=flush))
             except Exception as error:  # the journal alone is enough to recover from: only slower
                 log.warning("snapshot failed", session=session, error=type(error).__name__)
             if session in self.sessions:
@@ -341,8 +345,7 @@ class Host:
         )
         self.worker.host(session, unit)
         self._listen(hosted)
-        for item in items:
-            self.worker.give(session, item)
+        self.worker.give_all([(session, item) for item in items])
         log.info("session recovered", session=session, epoch=hosted.epoch, audio_ms=hosted.ms(hosted.received))
 
     def _load(self, session: str) -> tuple[Hosted, Unit, list[Item]] | None:

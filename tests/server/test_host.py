@@ -12,6 +12,7 @@ import anyio
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from speakrs_server.journal import Saved
 from speakrs_server.records import Log
 from tests.server.checker import check
 from tests.server.rig import Client, Rig, rig, talk
@@ -155,3 +156,24 @@ async def test_a_session_that_is_not_let_go_of_yet_is_asked_for_again(tmp_path: 
                     message = json.loads(await socket.recv())
         assert message["code"] == "engine_failed" and message["retryable"] and message["retry_after_ms"] == 500
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 4500
+
+
+@pytest.mark.parametrize("over", [False, True])
+async def test_a_snapshot_that_waited_is_not_written_once_its_session_is_over(tmp_path: Path, over: bool) -> None:
+    async with rig(tmp_path) as found, found.connect() as socket:
+        started = await Client(socket).start()
+        host = found.server.host
+        hosted = host.sessions[started["session"]]
+        others = [object() for _ in range(int(host._savers.total_tokens))]
+        for other in others:
+            await host._savers.acquire_on_behalf_of(other)
+        host.save(hosted.id, hosted.journal, Saved(b"x", hosted.journal.input.end, 0, 0))
+        await anyio.sleep(0.05)
+        assert not list(hosted.journal.snapshots())
+        hosted.over = over
+        for other in others:
+            host._savers.release_on_behalf_of(other)
+        with anyio.move_on_after(0.3 if over else 10):
+            while not list(hosted.journal.snapshots()):  # noqa: ASYNC110 - a test waits for a thread
+                await anyio.sleep(0.02)
+        assert bool(list(hosted.journal.snapshots())) != over
