@@ -192,6 +192,13 @@ def check(folder: Path, model: Embedder, net: PyanNet) -> dict[str, float]:
     }
 
 
+def record(path: Path, licence: str, source: str) -> dict[str, object]:
+    """What a manifest says of a file."""
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    return {"sha256": digest, "bytes": len(content), "licence": licence, "source": source}
+
+
 def manifest(folder: Path, model: Embedder, clustering: dict[str, float], segmentation_note: str) -> dict[str, object]:
     """The bundle's manifest, format 1."""
     sources = {
@@ -205,8 +212,7 @@ def manifest(folder: Path, model: Embedder, clustering: dict[str, float], segmen
         if path.name == "manifest.json" or path.suffix not in (".onnx", ".npy", ".md"):
             continue
         licence, source = sources.get(path.name, ("Apache-2.0", "fitted by training/plda.py"))
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        files[path.name] = {"sha256": digest, "bytes": path.stat().st_size, "licence": licence, "source": source}
+        files[path.name] = record(path, licence, source)
     return {
         "format": 1,
         "name": "embedded",

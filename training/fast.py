@@ -8,7 +8,6 @@ writes `segmentation-fast.onnx` and the manifest `fast.json` into BUNDLE; its ot
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import torch
 
 from speakrs_stream.models.manifest import MANIFEST
-from training.export import export_segmentation
+from training.export import export_segmentation, record
 from training.pyannet import POWERSET
 from training.student import Student, load_student
 
@@ -38,9 +37,7 @@ def manifest(folder: Path, settings: dict[str, float]) -> dict[str, Any]:
     files = {name: one for name, one in data["files"].items() if name not in ("segmentation.onnx", "MODEL_CARD.md")}
     for name, licence, source in ((NETWORK, "MIT", NOTE), (CARD, "Apache-2.0", "this project")):
         if (folder / name).exists():
-            content = (folder / name).read_bytes()
-            digest = hashlib.sha256(content).hexdigest()
-            files[name] = {"sha256": digest, "bytes": len(content), "licence": licence, "source": source}
+            files[name] = record(folder / name, licence, source)
     return data | {
         "name": "embedded-fast",
         "description": "Shipped with the package: `embedded` with a quicker segmentation, for many streams.",

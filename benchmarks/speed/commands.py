@@ -21,6 +21,7 @@ from speakrs_stream.models.resolve import resolve
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 SHAPES = "community-shapes"
+NAMES = click.option("--bundle", "names", multiple=True, default=("embedded", SHAPES), help="Networks; repeatable.")
 RUNS = click.option("--runs", default=5, type=click.IntRange(min=1), help="Measurements of each; the median counts.")
 JSON = click.option("--json", "json_file", type=FILE, help="Write figures here too.")
 SEGMENTATION = click.option(
@@ -55,7 +56,7 @@ def conclude(figures: dict[str, Any], json_file: Path | None) -> None:
 
 
 @click.command("throughput")
-@click.option("--bundle", "names", multiple=True, default=("embedded", SHAPES), help="Networks; repeatable.")
+@NAMES
 @click.option("--step", "steps", multiple=True, type=float, default=(1.0, 2.0), help="Seconds between windows.")
 @SECONDS
 @RUNS
@@ -80,7 +81,7 @@ def throughput_command(
 
 
 @click.command("shares")
-@click.option("--bundle", "names", multiple=True, default=("embedded", SHAPES), help="Networks; repeatable.")
+@NAMES
 @click.option("--step", "steps", multiple=True, type=float, default=(1.0,), help="Seconds between windows.")
 @SECONDS
 @RUNS

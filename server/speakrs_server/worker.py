@@ -204,7 +204,7 @@ class Worker:
 
     def give(self, session: str, item: Item) -> None:
         """Something for a session, behind what it was given before; nothing happens where it is gone."""
-        self._send(lambda: self._give(session, item))
+        self.give_all([(session, item)])
 
     def give_all(self, given: Sequence[tuple[str, Item]]) -> None:
         """As `give`, many at once."""
