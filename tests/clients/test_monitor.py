@@ -254,9 +254,10 @@ def test_a_call_that_a_server_listens_to(call: Callable[..., Call], tmp_path: Pa
         after = monitor.look()
     assert re.search(r"Bob +S2 +0:0\d\.\d +\d\d% +\d", after) and "Wrote call.rttm and call.json" in after
     result = Diarization.from_json((tmp_path / "call.json").read_text(encoding="utf-8"))
-    assert [speaker.name for speaker in result.speakers] == [None, "Bob"]
     samples, rate = soundfile.read(source, dtype="int16", frames=result.samples)
-    assert result.turns == FakeEngine().diarize(samples, sample_rate=rate).turns, "nothing was lost"
+    offline = FakeEngine().diarize(samples, sample_rate=rate)  # hears a third voice where `q` cuts one short
+    assert result.turns == offline.turns, "nothing was lost"
+    assert [speaker.name for speaker in result.speakers] == [None, "Bob", *[None] * (len(offline.speakers) - 2)]
 
 
 def test_merging_and_ctrl_c_on_a_server(call: Callable[..., Call], tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket as sockets
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -102,42 +103,40 @@ async def test_heartbeats_and_acks(tmp_path: Path) -> None:
 
 
 async def test_a_client_that_stops_reading_is_aborted_and_harms_nobody(tmp_path: Path) -> None:
-    async with rig(tmp_path, send_timeout_s=0.5, heartbeat_s=0.001) as found:
-        stalled: list[sockets.socket] = []
-        session = ""
-        async with found.connect() as feeder:
-            client = Client(feeder)
-            session = (await client.start(max_delay_ms=2000))["session"]
-            key = "dGhlIHNhbXBsZSBub25jZQ=="
-            for _ in range(10):
-                one = sockets.socket()
-                one.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 2048)
-                one.connect(("127.0.0.1", found.port))
-                one.setblocking(False)
-                fields = [f"GET /v1/sessions/{session}/events HTTP/1.1", "Host: 127.0.0.1", "Upgrade: websocket"]
-                fields += ["Connection: Upgrade", f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", "", ""]
-                one.sendall("\r\n".join(fields).encode())
-                await anyio.sleep(0.02)
-                text = b'{"type":"session.view","provisional":true}'
-                one.sendall(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)
-                stalled.append(one)
-            await anyio.sleep(0.1)
-            assert found.server.connections == 11
-            hosted = found.server.host.sessions[session]
-            for listener in hosted.listeners[1:]:  # far more than any socket buffers
-                for _ in range(60):
-                    listener.outbox.put(messages.Warn(code="test", message="x" * 200_000))
-                listener.wake()
-            await client.audio(talk())
-            await client.say("session.end")
-            await client.until("session.final")
-            with anyio.fail_after(5):
-                while found.server.connections > 1:  # noqa: ASYNC110
-                    await anyio.sleep(0.05)
-        value = found.server.host.metrics.registry.get_sample_value("speakrs_slow_consumer_aborts_total")
-        assert value == 10
-        for one in stalled:
-            one.close()
+    with ExitStack() as stalled:
+        async with rig(tmp_path, send_timeout_s=0.5, heartbeat_s=0.001) as found:
+            async with found.connect() as feeder:
+                client = Client(feeder)
+                session = (await client.start(max_delay_ms=2000))["session"]
+                key = "dGhlIHNhbXBsZSBub25jZQ=="
+                for _ in range(10):
+                    one = stalled.enter_context(sockets.socket())
+                    one.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 2048)
+                    one.connect(("127.0.0.1", found.port))
+                    one.setblocking(False)
+                    fields = [f"GET /v1/sessions/{session}/events HTTP/1.1", "Host: 127.0.0.1", "Upgrade: websocket"]
+                    fields += ["Connection: Upgrade", f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", "", ""]
+                    one.sendall("\r\n".join(fields).encode())
+                    await anyio.sleep(0.02)
+                    text = b'{"type":"session.view","provisional":true}'
+                    one.sendall(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)
+                hosted = found.server.host.sessions[session]
+                with anyio.fail_after(10):
+                    while len(hosted.listeners) < 11:  # noqa: ASYNC110
+                        await anyio.sleep(0.01)
+                assert found.server.connections == 11
+                for listener in hosted.listeners[1:]:  # far more than any socket buffers
+                    for _ in range(60):
+                        listener.outbox.put(messages.Warn(code="test", message="x" * 200_000))
+                    listener.wake()
+                await client.audio(talk())
+                await client.say("session.end")
+                await client.until("session.final")
+                with anyio.fail_after(10):
+                    while found.server.connections > 1:  # noqa: ASYNC110
+                        await anyio.sleep(0.05)
+            value = found.server.host.metrics.registry.get_sample_value("speakrs_slow_consumer_aborts_total")
+            assert value == 10
 
 
 async def test_stalled_clients_do_not_hold_up_the_end(tmp_path: Path) -> None:
