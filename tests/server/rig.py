@@ -119,7 +119,7 @@ class Client:
     async def say(self, kind: str, **fields: Any) -> None:
         await self.socket.send(json.dumps({"type": kind, **fields}))
 
-    async def until(self, kind: str, patience: float = 20) -> dict[str, Any]:
+    async def until(self, kind: str, patience: float = 60) -> dict[str, Any]:
         """The next message of a type; errors that end things are raised."""
         with anyio.fail_after(patience):
             while True:

@@ -172,7 +172,7 @@ async def test_a_newer_connection_fences_the_older_one(tmp_path: Path) -> None:
             assert await second.until("pong") == {"type": "pong", "id": 4}
             await second.audio(talk()[:3200])
             await second.until("audio.ack")
-            with anyio.fail_after(5):
+            with anyio.fail_after(60):
                 with pytest.raises(ConnectionClosed) as closed:
                     while True:
                         await one.recv()
@@ -226,7 +226,7 @@ async def test_viewers_see_the_same_and_change_nothing(tmp_path: Path) -> None:
             shown, told = viewer.durable(), client.durable()
             assert shown[0]["resume"]["token"] == "" != told[0]["resume"]["token"], "a viewer cannot take it over"
             assert shown[1:] == told[1:]
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             while session in found.server.host.sessions:  # noqa: ASYNC110
                 await anyio.sleep(0.02)
         async with found.connect(f"/v1/sessions/{session}/events") as late:
@@ -318,7 +318,7 @@ async def test_a_session_nobody_comes_back_to_is_finished(tmp_path: Path) -> Non
             session = (await client.start(resume_window_s=1))["session"]
             await client.audio(talk()[:160_000])
             await client.until("audio.ack")
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while (await found.get(f"/v1/sessions/{session}/result.rttm"))[0] != 200:  # noqa: ASYNC110
                 await anyio.sleep(0.1)
 
@@ -369,7 +369,7 @@ async def test_a_fault_of_one_session_ends_that_one_alone(tmp_path: Path) -> Non
         final = await well.until("session.final")
         assert len(final["speakers"]) == 2
         check(well.heard)
-        with anyio.fail_after(5), pytest.raises(AssertionError, match="engine_failed"):
+        with anyio.fail_after(60), pytest.raises(AssertionError, match="engine_failed"):
             await sick.until("session.final")
 
 

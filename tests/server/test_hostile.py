@@ -111,7 +111,7 @@ async def end_of(port: int, data: bytes) -> int:
         assert b" 101 " in head and b"permessage-deflate" not in head, "compression is never agreed to"
         try:
             await stream.send(data)
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 while True:
                     came += await stream.receive()
         except (anyio.EndOfStream, anyio.BrokenResourceError, ConnectionError):
