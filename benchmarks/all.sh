@@ -2,13 +2,22 @@
 # Every benchmark that the material on this machine allows; figures and plots go to benchmarks/results.
 # sh benchmarks/all.sh          the bundled recording, what lies in ../shared, and simulated meetings
 # sh benchmarks/all.sh FOLDER   only DER and live quality of your own audio + RTTM
+# QUICK=1                       everything once and small: whether it runs, not figures to publish
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 results=benchmarks/results
 mkdir -p "$results"
+begun=$(date +%s)
 
-bench() { "$python" -m benchmarks "$@"; }
+bench() {
+    printf '\n==> %s (after %d s)\n' "$*" $(($(date +%s) - begun)) >&2
+    "$python" -m benchmarks "$@"
+}
+
+size() { # OPTIONS OPTIONS-WHEN-QUICK
+    if [ -n "${QUICK:-}" ]; then echo "$2"; else echo "$1"; fi
+}
 
 recordings() { # FOLDER NAME
     bench der "$1" --json "$results/der-$2.json"
@@ -43,22 +52,33 @@ revoiced() { # REFERENCES NAME SEED FURTHER-OPTIONS: meetings spoken by LibriSpe
     recordings "$meetings" "$name"
 }
 
-revoiced ami_dev revoiced-ami 5 --max-seconds 300 --max-files 10
-revoiced voxconverse_dev revoiced-voxconverse 5 --max-seconds 300 --max-files 12
-revoiced ami_dev revoiced 13 --max-seconds 600 --max-files 8 --copies
+# shellcheck disable=SC2046 # options are words
+{
+    revoiced ami_dev revoiced-ami 5 $(size '--max-seconds 300 --max-files 10' '--max-seconds 90 --max-files 1')
+    revoiced voxconverse_dev revoiced-voxconverse 5 $(size '--max-seconds 300 --max-files 12' '--max-seconds 90 --max-files 1')
+    revoiced ami_dev revoiced 13 --copies $(size '--max-seconds 600 --max-files 8' '--max-seconds 90 --max-files 1')
 
-bench simulate --diart --long 8 --json "$results/simulate.json" --plot "$results/simulate.svg"
-bench simulate --curve --max-files 12 --json "$results/max-delay.json" --plot "$results/max-delay.svg"
+    bench simulate --diart $(size '--long 8' '--long 0.1 --max-files 1 --max-seconds 120') \
+        --json "$results/simulate.json" --plot "$results/simulate.svg"
+    bench simulate --curve $(size '--max-files 8 --max-seconds 600' '--max-files 1 --max-seconds 60') \
+        --json "$results/max-delay.json" --plot "$results/max-delay.svg"
 
-bench throughput --json "$results/throughput.json"
-bench shares --json "$results/shares.json"
-bench latency --json "$results/latency.json"
-bench memory --json "$results/memory.json"
-bench peers --json "$results/peers.json"
+    short=$(size '' '--runs 1 --seconds 12')
+    bench throughput $short --json "$results/throughput.json"
+    bench shares $short --json "$results/shares.json"
+    bench latency $short --json "$results/latency.json"
+    bench memory $(size '' '--hours 0.02 --hours 0.1') --json "$results/memory.json"
+    bench peers $short --json "$results/peers.json"
 
-for one in sessions faults stalled slowloris drain capacity memory; do
-    bench server "$one" --out "$results/server-$one.json"
-done
+    server() { bench server "$1" $2 --out "$results/server-$1.json"; }
+    server sessions "$(size '' '--count 50 --seconds 5')"
+    server faults "$(size '' '--faults 20 --callers 4 --seconds 5')"
+    server stalled "$(size '' '--viewers 20 --stalled 10 --seconds 15')"
+    server slowloris "$(size '' '--count 100')"
+    server drain "$(size '' '--sessions 10 --stalled 5')"
+    server capacity "$(size '' '--most 2 --seconds 10')"
+    server memory "$(size '' '--hours 0.5')"
+}
 
 if [ -f ../shared/golden/two_speakers.npz ]; then
     bench parity ../shared/golden/two_speakers.npz | tee "$results/parity.json"
