@@ -48,6 +48,9 @@ class LiveConfig:
     newcomer_score: float = 0.0
     """PLDA log-likelihood ratio below which two voices are different people."""
 
+    newcomer_similarity: float = 0.4
+    """Cosine similarity to everybody below which such a voice, after two clean seconds, is a new speaker at once."""
+
     cluster_items: int = 2
     """Embeddings a cluster of its own must hold before it becomes a speaker."""
 
@@ -78,5 +81,6 @@ class LiveConfig:
             raise ConfigError("patience and cluster_items must be at least 1")
         if min(self.stay, self.stay_again, self.hold, self.hold_share) < 0:
             raise ConfigError("stay, stay_again, hold and hold_share cannot be negative")
-        if not -1 <= self.voice_similarity <= 1:
-            raise ConfigError("voice_similarity is a cosine, -1 to 1")
+        for name in ("newcomer_similarity", "voice_similarity"):
+            if not -1 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} is a cosine, -1 to 1")

@@ -30,6 +30,9 @@ from speakrs_stream.core.powerset import LOCAL_SPEAKERS
 LEFT_OVER_FRAMES = 60
 """Clean frames (1 s) from which a local speaker for whom no known speaker is left becomes a new one."""
 
+STRANGER_FRAMES = 118
+"""Clean frames (2 s) from which a voice unlike everybody known is somebody new."""
+
 TWICE = 0.5
 """What it takes from the score of a speaker to be a second local speaker of the same window."""
 
@@ -90,14 +93,15 @@ class Identity:
         if not self.people.living() and good.any():
             first = int(np.argmax(np.where(good, heard.active, -1)))
             events += self._admit(heard.processed, heard.embeddings[first], features[first])
-        labels = self._left_over(heard, features, good, self.assign([heard])[0], events)
+        strangers = self._strangers(heard, features, trained)
+        labels = self._newcomer(heard, features, good, strangers, self.assign([heard])[0], events)
         if heard.window >= 0:
             for local in np.flatnonzero(trained):
                 number = int(labels[local]) if labels[local] > 0 else 0
                 key = LOCAL_SPEAKERS * heard.window + int(local)
                 self.memory.push(heard.embeddings[local], features[local], number, key)
         changed = bool(events) or told
-        if len(self.memory) and (self._is_due(heard) or self._stranger(heard, features, trained)):
+        if len(self.memory) and (self._is_due(heard) or strangers.any()):
             events += self._recluster(heard.processed)
             labels = self.assign([heard])[0]
             changed = True
@@ -158,12 +162,13 @@ class Identity:
 
     # -- newcomers -------------------------------------------------------------------------------------------
 
-    def _stranger(self, heard: Heard, features: F64, trained: Array) -> bool:
-        """Whether a voice with two clean seconds fits nobody known: a reason to cluster again at once."""
-        if heard.window < 0 or not trained.any():
-            return False
-        fit = self._fit(features[trained], self.people.living())
-        return bool((fit.max(axis=1) < self.live.newcomer_score).any())
+    def _strangers(self, heard: Heard, features: F64, trained: Array) -> Array:
+        """(3,) whose voice is clean enough to cluster and fits nobody known: a reason to cluster again at once."""
+        strange = np.zeros(LOCAL_SPEAKERS, np.bool_)
+        if heard.window >= 0 and trained.any():
+            fit = self._fit(features[trained], self.people.living())
+            strange[trained] = fit.max(axis=1) < self.live.newcomer_score
+        return strange
 
     def _fit(self, features: F64, people: list[Person]) -> F64:
         """Log-likelihood ratio of items (n, d) for each person, (n, P)."""
@@ -173,12 +178,21 @@ class Identity:
             ratio = self._ratio = LikelihoodRatio(faces.every, self.plda.phi, self.within)
         return np.asarray(np.maximum.reduceat(ratio(features), faces.firsts, axis=1))
 
-    def _left_over(self, heard: Heard, features: F64, good: Array, labels: I64, events: list[SpeakerEvent]) -> I64:
-        """A local speaker beside all known ones is a new one, once it has said a second alone."""
-        left = good & (labels == UNASSIGNED) & (heard.clean >= LEFT_OVER_FRAMES)
-        if not left.any() or not self._room(heard.processed):
+    def _newcomer(
+        self, heard: Heard, features: F64, good: Array, strangers: Array, labels: I64, events: list[SpeakerEvent]
+    ) -> I64:
+        """A stranger unlike everybody is new at once; beside all known ones, so is who has said a second alone."""
+        if not self._room(heard.processed):
             return labels
-        local = int(np.argmax(np.where(left, heard.clean, -1)))
+        new: Array = strangers & (heard.clean >= STRANGER_FRAMES)
+        if new.any():
+            likest = self.people.faces_of(self.people.living()).similarity(heard.embeddings[new]).max(axis=1)
+            new[new] = likest < self.live.newcomer_similarity
+        if not new.any():
+            new = good & (labels == UNASSIGNED) & (heard.clean >= LEFT_OVER_FRAMES)
+            if not new.any():
+                return labels
+        local = int(np.argmax(np.where(new, heard.clean, -1)))
         # Where re-clustering found such a one to be somebody known before, only a voice unlike theirs is new.
         absorbers = self.people.absorbers()
         known = [person for person in self._known(heard.processed) if person.number in absorbers]
@@ -245,6 +259,7 @@ class Identity:
         """A number for every cluster, new ones where the evidence suffices."""
         events: list[SpeakerEvent] = []
         numbers = dict(mapping.person)
+        owner = {number: cluster for cluster, number in mapping.person.items()}
         items = self.memory.items()
         weight = weights_of(clusters, items)
         waiting = {}
@@ -252,6 +267,8 @@ class Identity:
             inside = clusters.labels == cluster
             part = items.take(inside)
             enough = weight[cluster] >= self.live.cluster_items and self._room(processed)
+            if enough and home in owner and len(self._known(processed)) >= self.bounds.low:
+                enough = not self._alike(items, inside, clusters.labels == owner[home])
             if enough and home:
                 turn = ("split", home, int(part.key.min()))
                 waiting[turn] = self._seen("split", home, part.key) + 1
@@ -259,8 +276,7 @@ class Identity:
             if not enough:
                 numbers[cluster] = home
                 continue
-            share = part.weight / part.weight.sum()
-            person = self.people.create(processed, share @ part.raw, share @ part.features)
+            person = self.people.create(processed, *part.mean())
             numbers[cluster] = person.number
             events.append(SpeakerCreated(person.number, processed))
             if home and part.weight.max() > 1:  # groups are old: what it leaves was shown long ago as `home`
@@ -274,11 +290,17 @@ class Identity:
             (n for (k, h, key), n in self._patience.items() if k == kind and h == home and key in keys), default=0
         )
 
+    def _alike(self, items: Items, first: Array, second: Array) -> bool:
+        """Whether two clusters, masks over items, sound like one voice."""
+        parts = [items.take(inside) for inside in (first, second)]
+        centres = [Person(0, 0, *part.mean(), weight=float(part.weight.sum())) for part in parts]
+        ratio = LikelihoodRatio(centres[1:], self.plda.phi, self.within)
+        return bool(ratio(centres[0].features[None])[0, 0] >= self.live.newcomer_score)
+
     def _is_foreign(self, items: Items, inside: Array, home: int) -> bool:
         """Whether a cluster's voice is clearly not that of the number it was shown as."""
-        share = items.weight[inside] / items.weight[inside].sum()
-        centre = (share @ items.features[inside])[None]
-        return bool(self._fit(centre, [self.people[home]])[0, 0] < self.live.newcomer_score)
+        _, centre = items.take(inside).mean()
+        return bool(self._fit(centre[None], [self.people[home]])[0, 0] < self.live.newcomer_score)
 
     def _as_told(self, clusters: Clusters, items: Items) -> Clusters:
         """The clusters, changed where the user knows better."""
@@ -363,9 +385,7 @@ class Identity:
             self.memory.push(raw, self.plda.transform(raw[None])[0], number, max(heard))
             items = self.memory.items()
             wrong = np.arange(len(items)) == len(items) - 1
-        part = items.take(wrong)
-        share = part.weight / part.weight.sum()
-        person = self.people.create(processed, share @ part.raw, share @ part.features)
+        person = self.people.create(processed, *items.take(wrong).mean())
         self.memory.relabel(np.where(wrong, person.number, items.speaker))
         self.people.learn(self.memory.items())
         self.told.reject(heard, number, person.number)

@@ -47,6 +47,11 @@ class Items:
         """Rows by index, mask or slice."""
         return Items(self.raw[index], self.features[index], self.weight[index], self.speaker[index], self.key[index])
 
+    def mean(self) -> tuple[F64, F64]:
+        """Weighted mean raw embedding (D,) and its PLDA form (d,), of at least one row."""
+        share = self.weight / self.weight.sum()
+        return share @ self.raw, share @ self.features
+
     @staticmethod
     def join(parts: list[Items]) -> Items:
         """Rows of all parts, in order."""

@@ -26,6 +26,7 @@ from speakrs_stream.errors import ConfigError
         {"stay_again": -0.1},
         {"hold": -1.0},
         {"hold_share": -0.5},
+        {"newcomer_similarity": -1.1},
         {"voice_similarity": 1.1},
         {"voice_similarity": -1.1},
     ],

@@ -86,6 +86,60 @@ def test_somebody_new_is_found_late_in_a_long_call() -> None:
     assert numbers[-1] == numbers[-2] == max(before.values()) + 1
 
 
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("live", [LiveConfig(), SMALL])
+def test_somebody_unlike_everybody_has_a_number_after_two_clean_seconds(live: LiveConfig, seed: int) -> None:
+    """At once, whoever was there before, and nobody else takes it."""
+    room = Room(apart(5), live, seed=seed)
+    known = 1 + seed % 4
+    room.chat(list(range(known)), 40)
+    before = settled(room, list(range(known)), 30)
+    events = len(room.events)
+    [number] = room.hear(known, seconds=2.1)
+    assert room.events[events:] == [SpeakerCreated(number, room.processed - SAMPLE_RATE)]
+    assert settled(room, list(range(known + 1)), 60) == before | {known: number}
+
+
+def test_somebody_waits_for_clusters_who_spoke_less_or_sounds_a_little_like_others_or_by_the_settings() -> None:
+    for seconds, cosine, limit in ((1.9, 0.0, 0.4), (2.1, 0.6, 0.4), (2.1, 0.0, -1.0)):
+        room = Room(alike(cosine), LiveConfig(newcomer_similarity=limit), every=10.0)
+        room.chat([0], 20)
+        assert room.hear(1, seconds=seconds) == [1]
+        room.hear(1)
+        room.hear(1)
+        assert room.hear(1) == [2]
+
+
+def test_however_unlike_nobody_is_new_where_there_are_as_many_as_the_user_says() -> None:
+    room = Room(apart(3))
+    room.identity.hint(SpeakerBounds(1, 2))
+    room.chat([0, 1], 30)
+    assert room.hear(2)[0] in (1, 2)
+    assert len(room.identity.people) == 2
+
+
+def test_a_preview_makes_nobody_new_however_unlike() -> None:
+    room = Room(apart(2))
+    room.chat([0], 10)
+    row = np.full((LOCAL_SPEAKERS, DIMENSION), np.nan, np.float32)
+    row[0] = apart(2)[1]
+    spoken = np.array([200, 0, 0])
+    numbers, events, _ = room.identity.push(Heard(-1, room.processed, row, spoken, spoken, {}))
+    assert numbers.tolist() == [1, UNASSIGNED, UNASSIGNED] and not events
+
+
+def test_clusters_that_sound_like_one_voice_are_one_person_however_often_they_are_found() -> None:
+    """VBx parts two voices as like as these; the model, made lenient here, does not."""
+    for lenient in (False, True):
+        room = Room(alike(0.7), LiveConfig(newcomer_score=-1e9 if lenient else 0.0))
+        room.chat([0], 15)
+        room.chat([1], 30)
+        assert len(room.identity.people) == (1 if lenient else 2)
+    room.identity.hint(SpeakerBounds(2, 2))
+    room.chat([0, 1], 5)
+    assert len(room.identity.people) == 2, "unless the user says that there are more"
+
+
 def test_noise_alone_makes_no_new_speakers() -> None:
     room = Room(apart(2), spread=0.5)
     heard = room.chat([0, 1], 400)

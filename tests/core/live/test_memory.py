@@ -38,6 +38,15 @@ def test_recent_items_are_kept_one_by_one() -> None:
     assert items.weight.tolist() == [1.0] * 20
 
 
+def test_a_mean_weighs_groups_by_what_they_hold() -> None:
+    memory = filled(60, voices=1)
+    rows, _ = embeddings(60, 1)
+    assert len(memory) < 60
+    raw, features = memory.items().mean()
+    np.testing.assert_allclose(raw, rows.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(features, rows[:, :LATENT].mean(axis=0), atol=1e-6)
+
+
 @pytest.mark.parametrize(("voices", "spread"), [(1, 0.05), (3, 0.05), (3, 1.0), (8, 0.5), (60, 0.3)])
 def test_memory_is_bounded_and_weighs_everything_ever_heard(voices: int, spread: float) -> None:
     memory = Memory(DIMENSION, LATENT, 20, 16)
