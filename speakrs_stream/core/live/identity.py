@@ -1,8 +1,9 @@
 """Which known speaker each local speaker of each window is, and when a new one begins.
 
 Between re-clusterings a window's speakers go to the nearest known ones (different ones within a window, with an
-advantage for whoever was shown there before). A re-clustering of everything remembered then corrects the numbers'
-prototypes, admits newcomers, and merges numbers that turn out to be one person.
+advantage for whoever was shown there before); a voice unlike everybody is a newcomer at once. A re-clustering of
+everything remembered then corrects the numbers' prototypes, admits other newcomers, and merges numbers that turn out
+to be one person.
 """
 
 from __future__ import annotations
