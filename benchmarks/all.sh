@@ -64,8 +64,8 @@ revoiced() { # REFERENCES NAME SEED FURTHER-OPTIONS: meetings spoken by LibriSpe
         --json "$results/max-delay.json" --plot "$results/max-delay.svg"
 
     short=$(size '' '--runs 1 --seconds 12')
-    bench throughput $short --json "$results/throughput.json"
-    bench shares $short --json "$results/shares.json"
+    bench throughput $short $(size '' '--bundle embedded') --json "$results/throughput.json"
+    bench shares $short $(size '' '--bundle embedded') --json "$results/shares.json"
     bench latency $short --json "$results/latency.json"
     bench memory $(size '' '--hours 0.02 --hours 0.1') --json "$results/memory.json"
     bench peers $short --json "$results/peers.json"
