@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speakrs_stream.core.arrays import U8, Array, Tape
-from speakrs_stream.core.grid import FRAMES_PER_WINDOW, nearest_frame, total_frames
+from speakrs_stream.core.grid import FRAME_STEP, FRAMES_PER_WINDOW, nearest_frame, total_frames
 
 UNASSIGNED = -2
 """Cluster of a local speaker that stands for nobody."""
@@ -26,44 +26,38 @@ class SpeakerCount:
         self.step = step
         self.windows = 0
         self._sums = Tape((), np.int16)
-        self._covers = Tape((), np.int16)
 
     def push(self, activations: U8) -> None:
         """Add the next window's activity (589, 3) of 0 and 1."""
         start = nearest_frame(self.windows * self.step)
         end = start + len(activations)
-        missing = end - self._sums.end
-        if missing > 0:
-            self._sums.append(np.zeros(missing, np.int16))
-            self._covers.append(np.zeros(missing, np.int16))
+        if end > self._sums.end:
+            self._sums.append(np.zeros(end - self._sums.end, np.int16))
         self._sums.get(start, end)[:] += np.ascontiguousarray(activations.T).sum(axis=0, dtype=np.int16)
-        self._covers.get(start, end)[:] += 1
         self.windows += 1
 
     def forget(self, before: int) -> None:
         """Drop frames below `before`; no window to come may reach them and nobody may ask for them."""
-        before = min(before, nearest_frame(self.windows * self.step))
-        self._sums.forget(before)
-        self._covers.forget(before)
+        self._sums.forget(min(before, nearest_frame(self.windows * self.step)))
 
     def state(self) -> tuple[list[int], dict[str, Array]]:
         """Plain values and arrays for a snapshot."""
-        return [self.windows, self._sums.start], {"sums": self._sums.all().copy(), "covers": self._covers.all().copy()}
+        return [self.windows, self._sums.start], {"sums": self._sums.all().copy()}
 
     def restore(self, plain: list[int], arrays: dict[str, Array]) -> None:
         """Take over what `state` saved."""
         self.windows, start = plain
-        self._sums, self._covers = Tape.of(arrays["sums"], start), Tape.of(arrays["covers"], start)
+        self._sums = Tape.of(arrays["sums"], start)
 
     def counts(self, start: int, end: int, ahead: U8 | None = None) -> U8:
         """Counts of frames start..end as they stand, (frames,) uint8; 0 where no window reaches.
 
         ahead: (frames, 3) activity where the next window will be, counted as if it had been pushed
         """
-        sums, covers = np.zeros(end - start, np.int16), np.zeros(end - start, np.int16)
+        sums, covers = np.zeros(end - start, np.int16), self._covers(start, end)
         have = min(end, self._sums.end)
         if have > start:
-            sums[: have - start], covers[: have - start] = self._sums.get(start, have), self._covers.get(start, have)
+            sums[: have - start] = self._sums.get(start, have)
         if ahead is not None:
             at = nearest_frame(self.windows * self.step)
             low, high = max(start, at), min(end, at + len(ahead))
@@ -71,6 +65,17 @@ class SpeakerCount:
                 sums[low - start : high - start] += ahead[low - at : high - at].sum(axis=1, dtype=np.int16)
                 covers[low - start : high - start] += 1
         return np.rint(sums / np.maximum(covers, 1)).astype(np.uint8)
+
+    def _covers(self, start: int, end: int) -> NDArray[np.int16]:
+        """How many windows cover each of the frames start..end, (frames,)."""
+        covers = np.zeros(end - start, np.int16)
+        first = (start - FRAMES_PER_WINDOW - 1) * FRAME_STEP // self.step  # ends before `start`, if it is a window
+        for window in range(max(first, 0), self.windows):
+            at = nearest_frame(window * self.step) - start
+            if at >= len(covers):
+                break
+            covers[max(at, 0) : max(at + FRAMES_PER_WINDOW, 0)] += 1
+        return covers
 
     def finish(self) -> U8:
         """Counts of the whole grid, (frames,) uint8."""

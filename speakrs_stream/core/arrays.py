@@ -28,7 +28,8 @@ def below(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
 class Tape:
     """Rows appended at the end and forgotten at the start; indices stay absolute as if nothing was forgotten.
 
-    rows: any shape `row`, one dtype. Appending is amortised constant time.
+    rows: any shape `row`, one dtype. Appending is amortised constant time. What was read stays as it is: rows that were
+    forgotten are never written over.
     """
 
     def __init__(self, row: tuple[int, ...] = (), dtype: DTypeLike = np.float32, start: int = 0) -> None:
@@ -46,17 +47,12 @@ class Tape:
     def append(self, rows: Array) -> None:
         """Add rows (n, *row) at the end."""
         count = len(rows)
-        need = self._offset + self._length + count
-        if need > len(self._data):
-            if self._length + count <= len(self._data) // 2:
-                self._data[: self._length] = self._data[self._offset : self._offset + self._length].copy()
-            else:
-                grown = np.empty(
-                    (max(2 * len(self._data), self._length + count), *self._data.shape[1:]), self._data.dtype
-                )
-                grown[: self._length] = self._data[self._offset : self._offset + self._length]
-                self._data = grown
-            self._offset = 0
+        if self._offset + self._length + count > len(self._data):
+            fits = self._length + count <= len(self._data) // 2
+            room = len(self._data) if fits else max(2 * len(self._data), self._length + count)
+            moved = np.empty((room, *self._data.shape[1:]), self._data.dtype)
+            moved[: self._length] = self.all()
+            self._data, self._offset = moved, 0
         at = self._offset + self._length
         self._data[at : at + count] = rows
         self._length += count

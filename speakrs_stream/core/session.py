@@ -166,12 +166,12 @@ class Session:
         number = question.about[0]
         if question.model == "filters":
             assert self._filters is not None
-            return {"samples": self._audio.get(*self._filters.samples(number)).copy()}
+            return {"samples": self._audio.get(*self._filters.samples(number))}
         if question.model == "segmentation":
             samples = self._audio.get(number * self.config.step, number * self.config.step + WINDOW)
             if self._filters is not None:
                 return self._filters.inputs(number, self._filters.layout.level(samples))
-            return {"samples": samples.copy()}
+            return {"samples": samples}
         return self._extraction.inputs(question)
 
     def resolve(self, job_id: int, output: Array) -> list[WindowResult]:

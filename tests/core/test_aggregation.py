@@ -101,6 +101,17 @@ def test_a_restored_count_goes_on() -> None:
     assert second.finish().tolist() == whole.finish().tolist()
 
 
+def test_a_count_saved_with_how_many_windows_cover_each_frame_goes_on() -> None:
+    """As snapshots had it before that was found to follow from the step."""
+    count, restored = SpeakerCount(16_000), SpeakerCount(16_000)
+    for window in activity(4, 3):
+        count.push(window)
+    plain, arrays = count.state()
+    assert arrays.keys() == {"sums"}
+    restored.restore(plain, {**arrays, "covers": np.ones_like(arrays["sums"])})
+    assert restored.finish().tolist() == count.finish().tolist()
+
+
 def test_votes_of_one_window() -> None:
     window = np.array([[1, 0, 0], [0, 1, 1], [1, 1, 0]], np.uint8)
     assert votes(window, np.array([2, 0, UNASSIGNED]), 3).tolist() == [[0, 0, 1], [1, 0, 0], [1, 0, 1]]

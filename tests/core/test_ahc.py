@@ -61,6 +61,17 @@ def test_exact_is_scipys_cut_and_the_naive_one(seed: int, n: int, threshold: flo
     assert same_partition(labels, naive_cut(unit_rows.astype(np.float64), np.ones(n), threshold))
 
 
+@settings(deadline=None, max_examples=200)
+@given(seeds, st.integers(2, 60), st.integers(1, 4), st.booleans(), st.floats(0, 2))
+def test_a_cut_numbers_clusters_as_scipy_does(seed: int, n: int, dimension: int, coarse: bool, share: float) -> None:
+    """With ties, inversions, and thresholds that are the height of a merge."""
+    generator = np.random.default_rng(seed)
+    points = generator.standard_normal((n, dimension))
+    tree = linkage(np.round(points) if coarse else points, "centroid")
+    for threshold in (share, float(generator.choice(tree[:, 2]))):
+        assert (ahc.cut(tree, threshold) + 1).tolist() == fcluster(tree, threshold, "distance").tolist()
+
+
 def test_inversions_are_cut_on_the_highest_merge_beneath() -> None:
     # an equilateral triangle: the third point is nearer to the middle of the first two than they were to each other
     triangle = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(0.75)]]) * 0.2

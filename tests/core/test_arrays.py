@@ -49,6 +49,17 @@ def test_what_is_appended_is_copied_and_what_is_read_is_a_view() -> None:
     assert tape.all().tolist() == [1, 2, 1]
 
 
+def test_what_was_read_stays_as_it_is() -> None:
+    tape = Tape((), np.int64)
+    read = []
+    for index in range(300):
+        tape.append(np.arange(7 * index, 7 * index + 7))
+        tape.forget(7 * index - 20)
+        read.append((tape.start, tape.all()))
+    for start, rows in read:
+        assert rows.tolist() == list(range(start, start + len(rows)))
+
+
 def test_room_is_used_again() -> None:
     tape = Tape((16,))
     for index in range(1_000):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import cdist, squareform
 
 from speakrs_stream.core.arrays import F32, F64, I64, Array
@@ -36,7 +36,7 @@ def quick(embeddings: Array, threshold: float) -> I64:
     inner += squares
     inner += squares[:, None]
     distances = squareform(inner, checks=False)
-    return _cut(linkage(np.sqrt(np.maximum(distances, 0.0, out=distances)), "centroid"), threshold)
+    return cut(linkage(np.sqrt(np.maximum(distances, 0.0, out=distances)), "centroid"), threshold)
 
 
 def _unit(embeddings: Array) -> F32:
@@ -49,12 +49,31 @@ def _unit(embeddings: Array) -> F32:
 def _cluster_rows(rows: Array, threshold: float) -> I64:
     if len(rows) == 1:
         return np.zeros(1, np.int64)
-    return _cut(linkage(rows, "centroid", "euclidean"), threshold)
+    return cut(linkage(rows, "centroid", "euclidean"), threshold)
 
 
-def _cut(tree: F64, threshold: float) -> I64:
-    labels = fcluster(tree, threshold, "distance")
-    return np.asarray(np.unique(labels, return_inverse=True)[1], np.int64)
+def cut(tree: F64, threshold: float) -> I64:
+    """Labels (leaves,): those of SciPy's fcluster with criterion `distance`, from 0, in half of its time or less."""
+    leaves = len(tree) + 1
+    children: list[tuple[int, int]] = list(zip(*tree[:, :2].T.astype(int).tolist(), strict=True))
+    highest = [0.0] * leaves  # merge within each node
+    for (left, right), height in zip(children, tree[:, 2].tolist(), strict=True):
+        highest.append(max(height, highest[left], highest[right]))
+    labels = [-1] * len(highest)
+    found, waiting = 0, [len(highest) - 1]
+    while waiting:
+        node = waiting.pop()
+        if node < leaves or highest[node] <= threshold:
+            labels[node] = found
+            found += 1
+        else:  # single leaves are numbered after what is merged, otherwise left before right
+            left, right = children[node - leaves]
+            waiting += sorted((right, left), key=lambda child: child >= leaves)
+    for node in range(len(highest) - 1, leaves - 1, -1):
+        if labels[node] >= 0:
+            left, right = children[node - leaves]
+            labels[left] = labels[right] = labels[node]
+    return np.array(labels[:leaves])
 
 
 def weighted_centroid_linkage(points: Array, weights: F64) -> F64:
@@ -148,7 +167,7 @@ def merge_centroids(points: Array, weights: F64, threshold: float) -> I64:
     """Cluster numbers 0… of weighted points (m, D), m >= 1, by centroid linkage cut at `threshold`."""
     if len(points) == 1:
         return np.zeros(1, np.int64)
-    return _cut(weighted_centroid_linkage(points, weights), threshold)
+    return cut(weighted_centroid_linkage(points, weights), threshold)
 
 
 def first_merges(tree: F64, leaves: int, clusters: int) -> I64:

@@ -34,22 +34,22 @@ def constrained(score: F64, active: Array) -> I64:
     for the inactive and for those left over when more speak than there are clusters. Missing scores count as the
     smallest one seen, as in pyannote.
     """
-    windows, local = active.shape
-    out = np.full((windows, local), UNASSIGNED, np.int64)
+    active = np.asarray(active, bool)
     known = np.isfinite(score)
     low = float(score.min(where=known, initial=np.inf))
     low = low if np.isfinite(low) else 0.0
-    filled = np.where(active[:, :, None], np.where(known, score, low), low - 1.0)
+    if not known.all():
+        score = np.where(known, score, low)
     # where every active row has its own best cluster, that is the optimum: no solver needed
-    best = filled.argmax(axis=2)
-    best = np.where(active, best, -1 - np.arange(local))
-    ordered = np.sort(best, axis=1)
-    easy = (ordered[:, 1:] != ordered[:, :-1]).all(axis=1)
-    out[easy] = np.where(active[easy], best[easy], UNASSIGNED)
-    for window in np.flatnonzero(~easy):
-        rows, columns = linear_sum_assignment(filled[window], maximize=True)
+    out = np.where(active, score.argmax(axis=2), -1 - np.arange(active.shape[1]))
+    ordered = np.sort(out, axis=1)
+    hard = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+    for window in np.flatnonzero(hard) if hard.any() else ():
+        filled = np.where(active[window][:, None], score[window], low - 1.0)
+        rows, columns = linear_sum_assignment(filled, maximize=True)
+        out[window] = UNASSIGNED
         out[window, rows] = columns
-    out[~np.asarray(active, bool)] = UNASSIGNED
+    out[~active] = UNASSIGNED
     return out
 
 

@@ -16,7 +16,7 @@ from speakrs_stream.core.arrays import F64, Array
 
 def unit(rows: F64) -> F64:
     """Rows scaled to length 1; a row of zeros stays zero."""
-    norms = np.linalg.norm(rows, axis=-1, keepdims=True)
+    norms = np.sqrt((rows * rows).sum(axis=-1, keepdims=True))
     return np.asarray(rows / np.where(norms == 0, 1.0, norms))
 
 

@@ -143,7 +143,7 @@ class Extraction:
         if not self.reuses:
             return [Question("trunk", (window, 0))]
         new = []
-        for chunk in self._needed_chunks(window, masks):
+        for chunk in self._needed_chunks(window, self._shared_weights(window, masks)):
             if chunk not in self._chunks:
                 new += self._ask_chunk(chunk)
             if self._chunks[chunk] is None:
@@ -166,7 +166,7 @@ class Extraction:
                 low, high = self._chunk_range(number)
                 stride = self.layout.stride
                 rows = self.fbank.frames.get(low * stride, (high - 1) * stride + self.layout.receptive_field)
-                return {"fbank": rows.copy()}
+                return {"fbank": rows}
             case "pooled":
                 features, weights = self._gathered(number)
                 assert features is not None
@@ -286,7 +286,7 @@ class Extraction:
             exact = rows.astype(np.float64)
             exact -= exact.mean(axis=0)
             return exact.astype(np.float32)
-        return rows.copy()
+        return rows
 
     def _chunk_range(self, chunk: int) -> tuple[int, int]:
         """Trunk features of a chunk: those completed by one more step of audio, so that every window ends with one.
@@ -301,9 +301,9 @@ class Extraction:
         first = window * self.step // (HOP * self.layout.stride)
         return first, first + self.layout.features_per_window
 
-    def _needed_chunks(self, window: int, masks: F32) -> list[int]:
+    def _needed_chunks(self, window: int, weights: F32) -> list[int]:
         first, _ = self._feature_range(window)
-        spoken = np.flatnonzero(self._shared_weights(window, masks).any(axis=0)) + first
+        spoken = np.flatnonzero(weights.any(axis=0)) + first
         return [int(chunk) for chunk in np.unique(self._chunk_of(spoken))]
 
     def _chunk_of(self, features: Array) -> Array:
@@ -330,7 +330,7 @@ class Extraction:
         first, last = self._feature_range(window)
         weights = self._shared_weights(window, self._windows[window].masks)
         features: F32 | None = None
-        for chunk in self._needed_chunks(window, self._windows[window].masks):
+        for chunk in self._needed_chunks(window, weights):
             rows = self._chunks[chunk]
             assert rows is not None
             if features is None:

@@ -5,9 +5,11 @@ TSTP pooling of WeSpeaker (Wang et al., ICASSP 2023) with weights, as pyannote.a
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
-from speakrs_stream.core.arrays import F32, F64, U8
+from speakrs_stream.core.arrays import F32, F64, I64, U8, frozen
 from speakrs_stream.core.embedding.fbank import FRAME, HOP
 from speakrs_stream.core.grid import FRAME_MIDDLE, FRAME_STEP
 
@@ -43,9 +45,14 @@ def resample_centred(masks: F32, count: int, stride: int, offset: int) -> F32:
 
     Feature j is centred on filter-bank frame `offset + j * stride`, whose middle is 200 samples after its start.
     """
+    return masks[:, _centred(count, stride, offset, masks.shape[1])]
+
+
+@cache
+def _centred(count: int, stride: int, offset: int, frames: int) -> I64:
     centres = (offset + np.arange(count) * stride) * HOP + FRAME // 2
-    index = np.clip(np.rint((centres - FRAME_MIDDLE) / FRAME_STEP).astype(int), 0, masks.shape[1] - 1)
-    return masks[:, index]
+    index = np.rint((centres - FRAME_MIDDLE) / FRAME_STEP).astype(np.int64)
+    return frozen(np.clip(index, 0, frames - 1))
 
 
 def pool(features: F32, weights: F32) -> F32:
@@ -65,6 +72,7 @@ def pool(features: F32, weights: F32) -> F32:
         total = w.sum()
         mean = (w @ x) / total
         x -= mean
-        variance = (w @ (x * x)) / (total - (w @ w) / total + 1e-8)
+        x *= x
+        variance = (w @ x) / (total - (w @ w) / total + 1e-8)
         row[:] = np.concatenate([mean, np.sqrt(np.maximum(variance, MIN_VARIANCE))])
     return out

@@ -115,7 +115,7 @@ class Identity:
         """
         stay = self.live.stay if stay is None else stay
         labels = np.full((len(windows), LOCAL_SPEAKERS), UNASSIGNED, np.int64)
-        active = np.stack([heard.active for heard in windows]) > 0 if windows else labels > 0
+        active = np.array([heard.active for heard in windows]) > 0 if windows else labels > 0
         people = self._candidates_for(windows[0].processed) if windows else []
         if not people or not active.any():
             return labels
@@ -125,14 +125,13 @@ class Identity:
         doubled = self.people.absorbers() if self._room(processed) else {person.number for person in people}
         faces = self.people.faces_of(people, doubled)
         column = faces.columns
-        score = faces.similarity(np.stack([heard.embeddings for heard in windows]))
-        score = np.where(np.isfinite(score), score, 0.0) - TWICE * faces.again
-        shown = np.zeros(score.shape)
+        score = faces.similarity(np.array([heard.embeddings for heard in windows], np.float64))
+        score[~np.isfinite(score)] = 0.0
+        score -= TWICE * faces.again
         for row, heard in enumerate(windows):
             for number, share in heard.shown.items():
                 if number in column:
-                    shown[row, :, column[number]] = share[:, None]
-        score += stay * shown
+                    score[row, :, column[number]] += stay * share[:, None]
         banned = self._banned(windows, column, score.shape) if self.told.rejects else None
         if banned is not None:
             score[banned] = REJECTED
@@ -245,7 +244,7 @@ class Identity:
         heard = set(items.speaker.tolist())
         mapping = reconcile(clusters, items, [p for p in self.people.living() if p.number in heard])
         events, numbers = self._place(clusters, mapping, processed)
-        speaker = np.array([numbers[int(cluster)] for cluster in clusters.labels])
+        speaker = np.array([numbers[cluster] for cluster in range(len(clusters.centroids))])[clusters.labels]
         held = np.isin(items.speaker, list(mapping.lost))
         self.memory.relabel(np.where(held, items.speaker, speaker))
         for number, into in self._merges(mapping, processed):

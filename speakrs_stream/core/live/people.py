@@ -223,6 +223,8 @@ def spread(items: Items) -> float:
     numbers, speaker = np.unique(speaker[used], return_inverse=True)
     rows, size = rows[used], count[numbers].astype(np.float64)
     means = ((speaker == np.arange(len(numbers))[:, None]) @ rows) / size[:, None]
-    square = ((rows - means[speaker]) ** 2).mean(axis=1) * (size / (size - 1))[speaker] ** 2
+    apart = rows - means[speaker]
+    apart *= apart
+    square = apart.mean(axis=1) * (size / (size - 1))[speaker] ** 2
     share = len(rows) / (len(rows) + EXPECTED_ITEMS)
     return float(np.exp(share * np.log(max(float(np.median(square)), 1.0))))

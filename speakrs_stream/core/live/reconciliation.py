@@ -40,15 +40,10 @@ class Mapping:
 def reconcile(clusters: Clusters, items: Items, people: list[Person]) -> Mapping:
     """Match clusters to people so that shared seconds plus likeness is largest."""
     count = len(clusters.centroids)
-    shared = np.zeros((count, len(people)))
-    column = {person.number: index for index, person in enumerate(people)}
-    for cluster in range(count):
-        inside = clusters.labels == cluster
-        for number in np.unique(items.speaker[inside]):
-            if int(number) in column:
-                shared[cluster, column[int(number)]] = items.weight[inside & (items.speaker == number)].sum()
     if not people:
         return Mapping({}, dict.fromkeys(range(count), 0), {})
+    held = (clusters.labels == np.arange(count)[:, None]) * items.weight  # (clusters, items)
+    shared = held @ (items.speaker[:, None] == [person.number for person in people])
     likeness = unit(clusters.centroids) @ unit(np.stack([person.raw for person in people])).T
     # Only who shares something can be matched; a place spent on likeness alone would leave both sides without one.
     gain = np.where(shared > 0, np.maximum(shared + LIKENESS * likeness, LEAST), 0.0)

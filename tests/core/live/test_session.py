@@ -654,7 +654,7 @@ def test_twelve_hours_grow_by_what_was_heard_only() -> None:
             history = sum(rows.nbytes for rows in session.main.history.state().values())
             counts = sum(rows.nbytes for rows in session.main.count.state()[1].values())
             rest.append(len(session.snapshot("x")) - history - counts)
-    assert history <= 12 * 1.5e6 and counts <= 12 * 0.9e6 and len(session.identity.memory) <= 256 + 128
+    assert history <= 12 * 1.5e6 and counts <= 12 * 0.45e6 and len(session.identity.memory) <= 256 + 128
     assert max(memory[1:]) - memory[1] <= 10 * 10e6, "the budget is 15 MB an hour at one window a second"
     turns = len(session.state.turns)
     assert rest[-1] - rest[1] <= 100 * turns, "besides voices, windows and counts, a snapshot grows by its turns"
