@@ -86,7 +86,8 @@ class Identity:
         """Numbers (3,) of a window's local speakers, what changed, and whether older windows should be asked again."""
         events: list[SpeakerEvent] = []
         told = self._due  # the user said something since the last window
-        good: Array = np.asarray(np.isfinite(heard.embeddings).all(axis=1))
+        # an embedding of length zero points nowhere: as little a voice print as none
+        good: Array = np.asarray(np.isfinite(heard.embeddings).all(axis=1) & heard.embeddings.any(axis=1))
         trained = good & (heard.clean >= self.clustering.min_clean_ratio * FRAMES_PER_WINDOW)
         features = np.zeros((LOCAL_SPEAKERS, self.plda.dimension))
         if good.any():

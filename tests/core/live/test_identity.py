@@ -128,6 +128,21 @@ def test_a_preview_makes_nobody_new_however_unlike() -> None:
     assert numbers.tolist() == [1, UNASSIGNED, UNASSIGNED] and not events
 
 
+def test_a_voice_print_of_length_zero_makes_nobody_new_and_changes_nobody() -> None:
+    room = Room(apart(2))
+    room.chat([0, 1], 20)
+    before = [room.identity.people[number].raw.copy() for number in (1, 2)]
+    kept, events = len(room.identity.memory), len(room.events)
+    row = np.full((LOCAL_SPEAKERS, DIMENSION), np.nan, np.float32)
+    row[0] = 0
+    spoken = np.array([400, 0, 0])
+    numbers, news, _ = room.identity.push(Heard(10**6, room.processed, row, spoken, spoken, {}))
+    assert numbers[0] in (1, 2) and not news, "who speaks is somebody all the same"
+    assert (len(room.identity.memory), len(room.events)) == (kept, events)
+    for number, raw in zip((1, 2), before, strict=True):
+        assert np.array_equal(room.identity.people[number].raw, raw)
+
+
 def test_clusters_that_sound_like_one_voice_are_one_person_however_often_they_are_found() -> None:
     """VBx parts two voices as like as these; the model, made lenient here, does not."""
     for lenient in (False, True):
