@@ -34,11 +34,17 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def asked(checkout: Path, *arguments: str, quick: str = "") -> list[list[str]]:
-    """Arguments of every benchmark that the script runs."""
+def ran(checkout: Path, *arguments: str, quick: str = "") -> str:
+    """What the script said on standard error."""
     environment = {**os.environ, "PYTHON": str(checkout.parent / "python"), "QUICK": quick}
     script = checkout / "benchmarks" / SCRIPT.name
-    subprocess.run(["sh", script, *arguments], check=True, capture_output=True, env=environment)
+    done = subprocess.run(["sh", script, *arguments], check=True, capture_output=True, text=True, env=environment)
+    return done.stderr
+
+
+def asked(checkout: Path, *arguments: str, quick: str = "") -> list[list[str]]:
+    """Arguments of every benchmark that the script runs."""
+    ran(checkout, *arguments, quick=quick)
     return [line.split() for line in (checkout.parent / "asked").read_text(encoding="utf-8").splitlines()]
 
 
@@ -79,10 +85,7 @@ def test_a_folder_of_ones_own(checkout: Path) -> None:
 
 def test_what_is_not_there_is_named(checkout: Path) -> None:
     shutil.rmtree(checkout.parent / "shared")
-    environment = {**os.environ, "PYTHON": str(checkout.parent / "python"), "QUICK": ""}
-    script = checkout / "benchmarks" / SCRIPT.name
-    done = subprocess.run(["sh", script], check=True, capture_output=True, text=True, env=environment)
-    assert [line for line in done.stderr.splitlines() if line.startswith("skipped")] == [
+    assert [line for line in ran(checkout).splitlines() if line.startswith("skipped")] == [
         "skipped: no recordings at ../shared/speech/ami",
         *["skipped: no voices at ../shared/speech/librispeech/dev or no references at "
           f"../shared/reference/{name} to speak meetings with" for name in ("ami_dev", "voxconverse_dev", "ami_dev")],
