@@ -13,6 +13,7 @@ import click
 from benchmarks.live_commands import live_command, simulate_command
 from benchmarks.server_commands import server_command
 from benchmarks.speed.commands import (
+    host_command,
     latency_command,
     memory_command,
     peers_command,
@@ -160,6 +161,7 @@ for command in (
     simulate_command,
     throughput_command,
     shares_command,
+    host_command,
     latency_command,
     memory_command,
     peers_command,

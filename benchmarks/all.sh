@@ -66,6 +66,7 @@ revoiced() { # REFERENCES NAME SEED FURTHER-OPTIONS: meetings spoken by LibriSpe
     short=$(size '' '--runs 1 --seconds 12')
     bench throughput $short $(size '' '--bundle embedded') --json "$results/throughput.json"
     bench shares $short $(size '' '--bundle embedded') --json "$results/shares.json"
+    bench host --parts $(size '' '--runs 1 --seconds 12 --bundle embedded --hours 0.1 --minutes 1') --json "$results/host.json"
     bench latency $short --json "$results/latency.json"
     bench memory $(size '' '--hours 0.02 --hours 0.1') --json "$results/memory.json"
     bench peers $short --json "$results/peers.json"

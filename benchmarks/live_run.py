@@ -153,7 +153,7 @@ def play(
     waiting = sorted(round(mark * SAMPLE_RATE) for mark in marks)
     piece = piece_of(config.step)
     silence = np.zeros(piece, np.float32)
-    answers = _Answers(looks, config.step)
+    answers = Answers(looks, config.step)
     reclusters = who.reclusters if isinstance(who, ClockedIdentity) else []
     while session.samples < looks.samples:
         until = min(session.samples // MINUTE * MINUTE + MINUTE, looks.samples)
@@ -204,13 +204,13 @@ def logits(activations: U8) -> F32:
     return np.asarray(_LOGITS[_CLASS[activations.astype(np.int64) @ _BITS]])
 
 
-def _answered(session: LiveSession, answers: _Answers) -> Iterator[Event]:
+def _answered(session: LiveSession, answers: Answers) -> Iterator[Event]:
     while jobs := session.jobs():
         for job in jobs:
             yield from session.resolve(job.id, answers.of(job))
 
 
-class _Answers:
+class Answers:
     """What the networks will say, made beforehand where it can be, so that it takes no time when it is asked."""
 
     def __init__(self, looks: Looks, step: int) -> None:

@@ -1,4 +1,4 @@
-"""The commands `throughput`, `shares`, `latency`, `memory` and `peers`."""
+"""The commands `throughput`, `shares`, `host`, `latency`, `memory` and `peers`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ import click
 from rich.console import Console
 
 from benchmarks.machine import setting
-from benchmarks.speed.material import TEACHER, community_shapes
+from benchmarks.speed.material import MEETING, SHAPES, TEACHER, community_shapes
 from benchmarks.speed.timing import one_core
 from speakrs_stream.models.bundle import ModelBundle
 from speakrs_stream.models.resolve import resolve
 
 FILE = click.Path(dir_okay=False, path_type=Path)
-SHAPES = "community-shapes"
 NAMES = click.option("--bundle", "names", multiple=True, default=("embedded", SHAPES), help="Networks; repeatable.")
 RUNS = click.option("--runs", default=5, type=click.IntRange(min=1), help="Measurements of each; the median counts.")
 JSON = click.option("--json", "json_file", type=FILE, help="Write figures here too.")
@@ -102,6 +101,56 @@ def shares_command(
         found = measure(bundles(names, segmentation), steps, seconds=seconds, runs=runs)
     console().print(table(found))
     conclude({"shares": figures(found)}, json_file)
+
+
+@click.command("host")
+@NAMES
+@click.option(
+    "--recording",
+    "recordings",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=(MEETING,),
+    show_default="the bundled meeting",
+    help="What these networks hear; repeatable.",
+)
+@click.option("--seconds", type=click.FloatRange(min=1.0), default=120.0, help="Of each recording, after a minute.")
+@click.option(
+    "--hours", multiple=True, type=click.FloatRange(min=0.03), default=(1.0, 8.0), help="Lengths of a meeting."
+)
+@click.option("--minutes", type=click.FloatRange(min=0.2), default=9.0, help="Of a meeting, up to each length.")
+@click.option("--parts", is_flag=True, help="Also take it apart, with a clock at every part.")
+@RUNS
+@JSON
+def host_command(
+    names: tuple[str, ...],
+    recordings: tuple[Path, ...],
+    seconds: float,
+    hours: tuple[float, ...],
+    minutes: float,
+    parts: bool,
+    runs: int,
+    json_file: Path | None,
+) -> None:
+    """What a live stream costs beside the networks, early and hours later, their answers known beforehand."""
+    from benchmarks.speed.host import GOAL, Request, apart, figures, parts_table, table
+
+    request = Request(
+        hours=hours,
+        minutes=minutes,
+        seconds=seconds,
+        runs=runs,
+        bundles=names,
+        recordings=recordings,
+        parts=parts,
+    )
+    found = apart(request)
+    console().print(table(found))
+    if parts:
+        console().print(parts_table(found))
+    met = sum(1000 * one.whole.median <= GOAL for one in found)
+    click.echo(f"goal {GOAL:g} ms with everything in it: met by {met} of {len(found)}")
+    conclude({"host": figures(found), "goal_ms": GOAL}, json_file)
 
 
 @click.command("latency")

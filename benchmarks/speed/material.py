@@ -18,6 +18,8 @@ from speakrs_stream.models.resolve import resolve
 MEETING = ROOT / "speakrs_stream" / "demo" / "meeting.flac"
 TEACHER = ROOT.parent / "shared" / "models" / "teachers" / "segmentation.onnx"
 SEGMENTATION = "segmentation-3.0.onnx"
+SHAPES = "community-shapes"
+"""What commands call the networks of `community_shapes`."""
 
 
 def sound(seconds: float, file: Path = MEETING) -> F32:
