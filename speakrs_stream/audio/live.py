@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from speakrs_stream.audio.pcm import Gate, GateReport, from_array, to_mono
+from speakrs_stream.audio.pcm import Gate, GateReport, in_columns, scaled, to_mono
 from speakrs_stream.audio.resample import Resampler
 from speakrs_stream.core.arrays import Tape
 from speakrs_stream.core.grid import SAMPLE_RATE
@@ -73,12 +73,15 @@ class LiveInput:
             raise SessionFinished("this stream has been finished; open a new one for more audio")
         if sample_rate is not None and sample_rate != self.sample_rate:
             raise WrongRate(got=sample_rate, want=self.sample_rate)
-        values = from_array(samples)
+        values = in_columns(samples)
+        if values.dtype.kind != "f":
+            values = scaled(values)
         missing, again = self._place(len(values), self.position if at is None else at)
         values = to_mono(self._gate.push(values[again:]))
         self._note(missing, again)
         ready = [self._resample(np.zeros(n, np.float32)) for n in _parts(missing, FILLING * self.sample_rate)]
-        return np.concatenate([*ready, self._resample(values)])
+        new = self._resample(values)
+        return np.concatenate([*ready, new]) if ready else new
 
     def _resample(self, values: Samples) -> Samples:
         self.position += len(values)
@@ -93,7 +96,8 @@ class LiveInput:
         return self._handed(self._resampler.push(values))
 
     def _handed(self, ready: Samples) -> Samples:
-        ready, self._early = np.concatenate([self._early, ready]), ready[:0]
+        if len(self._early):
+            ready, self._early = np.concatenate([self._early, ready]), ready[:0]
         new = ready[self._skip :]
         self._skip -= len(ready) - len(new)
         self._given += len(new)

@@ -184,6 +184,8 @@ def to_mono(samples: NDArray[Any]) -> Samples:
         return samples.astype(np.float32)
     if samples.ndim != 2 or samples.shape[1] == 0:
         raise BadFormat(f"samples have shape {samples.shape}; pass (n,) or (n, channels)")
+    if samples.shape[1] == 1:
+        return np.asarray(np.add(samples[:, 0], 0.0, dtype=np.float32))  # as the mean of one: no zero stays negative
     return np.asarray(samples.mean(axis=1, dtype=np.float32), np.float32)
 
 
@@ -266,24 +268,23 @@ class Gate:
         mended = scaled(samples)
         if mended.size == 0:
             return mended
-        magnitude = np.abs(mended)
         non_finite = too_large = 0
         # One test for the usual case: NaN compares false, so `not <=` catches it along with what is too large.
-        if not float(magnitude.max()) <= LARGEST:
+        if not (peak := _peak(mended)) <= LARGEST:
             broken = ~np.isfinite(mended)
-            large = (magnitude > LARGEST) & ~broken
+            large = (np.abs(mended) > LARGEST) & ~broken
             non_finite, too_large = int(broken.sum()), int(large.sum())
             mended[broken] = 0.0
             mended[large] = np.sign(mended[large])
-            magnitude = np.abs(mended)
+            peak = _peak(mended)
         seen = self._seen
         self._sum += float(mended.sum(dtype=np.float64))
         self._seen = GateReport(
             samples=seen.samples + mended.size,
             non_finite=seen.non_finite + non_finite,
             too_large=seen.too_large + too_large,
-            clipped=seen.clipped + int((magnitude >= CLIPPED).sum()),
-            peak=max(seen.peak, float(magnitude.max())),
+            clipped=seen.clipped + (_clipped(mended) if peak >= CLIPPED else 0),
+            peak=max(seen.peak, peak),
         )
         if self._seen.too_large > MOST_TOO_LARGE:
             self._refuse()
@@ -331,6 +332,16 @@ class Gate:
         if not math.isfinite(gate._sum):
             raise SnapshotMismatch("the saved state of the gate holds a sum that is no number")
         return gate
+
+
+def _peak(samples: Samples) -> float:
+    """Largest magnitude of at least one sample; NaN where there is one."""
+    return max(float(samples.max()), -float(samples.min()))
+
+
+def _clipped(samples: Samples) -> int:
+    """Samples at or beyond full scale."""
+    return int((np.abs(samples) >= CLIPPED).sum())
 
 
 def _width(encoding: str) -> int:

@@ -33,7 +33,7 @@ class SpeakerCount:
         end = start + len(activations)
         if end > self._sums.end:
             self._sums.append(np.zeros(end - self._sums.end, np.int16))
-        self._sums.get(start, end)[:] += np.ascontiguousarray(activations.T).sum(axis=0, dtype=np.int16)
+        self._sums.get(start, end)[:] += np.add.reduce(np.ascontiguousarray(activations.T), axis=0, dtype=np.int16)
         self.windows += 1
 
     def forget(self, before: int) -> None:

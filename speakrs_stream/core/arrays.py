@@ -47,13 +47,13 @@ class Tape:
     def append(self, rows: Array) -> None:
         """Add rows (n, *row) at the end."""
         count = len(rows)
-        if self._offset + self._length + count > len(self._data):
+        at = self._offset + self._length
+        if at + count > len(self._data):
             fits = self._length + count <= len(self._data) // 2
             room = len(self._data) if fits else max(2 * len(self._data), self._length + count)
             moved = np.empty((room, *self._data.shape[1:]), self._data.dtype)
             moved[: self._length] = self.all()
-            self._data, self._offset = moved, 0
-        at = self._offset + self._length
+            self._data, self._offset, at = moved, 0, self._length
         self._data[at : at + count] = rows
         self._length += count
 
@@ -66,7 +66,7 @@ class Tape:
 
     def get(self, start: int, end: int) -> Array:
         """View of rows start..end by absolute index; IndexError when some are not held."""
-        if not self.start <= start <= end <= self.end:
+        if not self.start <= start <= end <= self.start + self._length:
             raise IndexError(f"rows {start}..{end} are not held, only {self.start}..{self.end}")
         at = self._offset + start - self.start
         return self._data[at : at + end - start]

@@ -41,23 +41,28 @@ def top_speakers(totals: Array, counts: U8, *, allow_silent: bool) -> U8:
         spoken = np.flatnonzero(counts)
         for first in range(0, len(spoken), FRAME_BLOCK):
             rows = spoken[first : first + FRAME_BLOCK]
-            chosen[rows] = _top(totals[rows], counts[rows], allow_silent)
+            chosen[rows] = top_rows(totals[rows].T, counts[rows], allow_silent=allow_silent).T
     return chosen
 
 
-def _top(totals: Array, counts: U8, allow_silent: bool) -> U8:
-    left = np.array(totals.T, np.int32, order="C")  # a row for each column, in which what was picked counts as -1
-    picked = np.zeros(left.shape, np.bool_)
-    for place in range(min(int(counts.max(initial=0)), len(left))):
-        best, wanted = left.max(axis=0), counts > place
-        for votes, chosen in zip(left, picked, strict=True):
-            won = (votes == best) & wanted
-            chosen |= won
-            wanted ^= won
-            votes[won] = -1
+def top_rows(totals: Array, counts: U8, *, allow_silent: bool) -> U8:
+    """`top_speakers` the other way round: the `counts[t]` rows with most votes, (K, T) whole numbers; (K, T)."""
+    speakers = len(totals)
+    places = min(int(counts.max(initial=0)), speakers)
+    if not places:
+        return np.zeros(totals.shape, np.uint8)
+    rank = np.array(totals, np.int32, order="C")  # no two in a frame are equal; what was picked counts as -1
+    rank *= speakers
+    rank += np.arange(speakers - 1, -1, -1, dtype=np.int32)[:, None]
+    picked = np.zeros(totals.shape, np.bool_)
+    for place in range(places):
+        won = rank == rank.max(axis=0)
+        won &= counts > place
+        picked |= won
+        np.copyto(rank, -1, where=won)
     if not allow_silent:
-        picked &= (totals > 0).T
-    return np.asarray(picked.T, np.uint8)
+        picked &= totals > 0
+    return picked.view(np.uint8)
 
 
 def runs(column: Array) -> Array:

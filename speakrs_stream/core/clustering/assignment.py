@@ -36,16 +36,17 @@ def constrained(score: F64, active: Array) -> I64:
     """
     active = np.asarray(active, bool)
     known = np.isfinite(score)
-    low = float(score.min(where=known, initial=np.inf))
-    low = low if np.isfinite(low) else 0.0
     if not known.all():
-        score = np.where(known, score, low)
+        low = float(score.min(where=known, initial=np.inf))
+        score = np.where(known, score, low if low < np.inf else 0.0)
     # where every active row has its own best cluster, that is the optimum: no solver needed
     out = np.where(active, score.argmax(axis=2), -1 - np.arange(active.shape[1]))
     ordered = np.sort(out, axis=1)
     hard = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
-    for window in np.flatnonzero(hard) if hard.any() else ():
-        filled = np.where(active[window][:, None], score[window], low - 1.0)
+    hardest = np.flatnonzero(hard).tolist()
+    low = float(score.min()) - 1.0 if hardest else 0.0
+    for window in hardest:
+        filled = np.where(active[window][:, None], score[window], low)
         rows, columns = linear_sum_assignment(filled, maximize=True)
         out[window] = UNASSIGNED
         out[window, rows] = columns

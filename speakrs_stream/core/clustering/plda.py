@@ -16,8 +16,10 @@ from speakrs_stream.core.arrays import F64, Array
 
 def unit(rows: F64) -> F64:
     """Rows scaled to length 1; a row of zeros stays zero."""
-    norms = np.sqrt((rows * rows).sum(axis=-1, keepdims=True))
-    return np.asarray(rows / np.where(norms == 0, 1.0, norms))
+    norms = np.sqrt(np.add.reduce(rows * rows, axis=-1, keepdims=True))
+    if not norms.all():
+        norms[norms == 0] = 1.0
+    return np.asarray(rows / norms)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

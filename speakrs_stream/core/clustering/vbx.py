@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import softmax
 
 from speakrs_stream.core.arrays import F64, I64
 
@@ -36,9 +35,10 @@ class Vbx:
 
 def start_from(labels: I64, smoothing: float) -> F64:
     """First responsibilities from hard labels: softmax(smoothing * one-hot), (items, speakers)."""
-    one_hot = np.zeros((len(labels), int(labels.max()) + 1))
-    one_hot[np.arange(len(labels)), labels] = 1.0
-    return np.asarray(softmax(one_hot * smoothing, axis=1))
+    shares = np.full((len(labels), int(labels.max()) + 1), np.exp(-smoothing))
+    shares[np.arange(len(labels)), labels] = 1.0
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares
 
 
 def vbx(

@@ -95,6 +95,8 @@ class _Window:
     """Local speakers whose embedding is asked for."""
     done: bool = False
     """Whether nothing more is to come."""
+    spoken: tuple[F32, list[int]] | None = None
+    """Shared or flowing trunk: weights (3, T') of the window's features and the chunks with speech, once known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ class Extraction:
         if not self.reuses:
             return [Question("trunk", (window, 0))]
         new = []
-        for chunk in self._needed_chunks(window, self._shared_weights(window, masks)):
+        for chunk in self._spoken(window)[1]:
             if chunk not in self._chunks:
                 new += self._ask_chunk(chunk)
             if self._chunks[chunk] is None:
@@ -186,7 +188,7 @@ class Extraction:
             return []
         if question.model == "pooled":
             window = self._windows[number]
-            spoken = self._shared_weights(number, window.masks).any(axis=1)
+            spoken = self._spoken(number)[0].any(axis=1)
             window.embeddings[spoken] = output[spoken]
             window.done = True
             return []
@@ -284,7 +286,7 @@ class Extraction:
         rows = self.fbank.frames.get(first, first + FBANK_PER_WINDOW)
         if self.layout.window_mean:
             exact = rows.astype(np.float64)
-            exact -= exact.mean(axis=0)
+            exact -= np.add.reduce(exact, axis=0) / len(exact)
             return exact.astype(np.float32)
         return rows
 
@@ -301,10 +303,14 @@ class Extraction:
         first = window * self.step // (HOP * self.layout.stride)
         return first, first + self.layout.features_per_window
 
-    def _needed_chunks(self, window: int, weights: F32) -> list[int]:
-        first, _ = self._feature_range(window)
-        spoken = np.flatnonzero(weights.any(axis=0)) + first
-        return [int(chunk) for chunk in np.unique(self._chunk_of(spoken))]
+    def _spoken(self, window: int) -> tuple[F32, list[int]]:
+        """Weights (3, T') of a window's features for each local speaker, and the chunks in which somebody speaks."""
+        state = self._windows[window]
+        if state.spoken is None:
+            weights = self._shared_weights(window, state.masks)
+            features = np.flatnonzero(weights.any(axis=0)) + self._feature_range(window)[0]
+            state.spoken = weights, sorted(set(self._chunk_of(features).tolist()))
+        return state.spoken
 
     def _chunk_of(self, features: Array) -> Array:
         """Chunks that features, given by number, are part of."""
@@ -328,17 +334,23 @@ class Extraction:
     def _gathered(self, window: int) -> tuple[F32 | None, F32]:
         """Features of a window, zeros where nobody speaks and None where no feature is needed, and their weights."""
         first, last = self._feature_range(window)
-        weights = self._shared_weights(window, self._windows[window].masks)
-        features: F32 | None = None
-        for chunk in self._needed_chunks(window, weights):
+        weights, chunks = self._spoken(window)
+        parts: list[F32] = []
+        at = first
+        for chunk in chunks:
             rows = self._chunks[chunk]
             assert rows is not None
-            if features is None:
-                features = np.zeros((last - first, rows.shape[1]), np.float32)
             low, high = self._chunk_range(chunk)
             start, end = max(low, first), min(high, last)
-            features[start - first : end - first] = rows[start - low : end - low]
-        return features, weights
+            if start > at:
+                parts.append(np.zeros((start - at, rows.shape[1]), np.float32))
+            parts.append(rows[start - low : end - low])
+            at = end
+        if not parts:
+            return None, weights
+        if at < last:
+            parts.append(np.zeros((last - at, parts[-1].shape[1]), np.float32))
+        return np.concatenate(parts), weights
 
     def _ask_heads(self, window: int, statistics: F32) -> list[Question]:
         state = self._windows[window]

@@ -8,6 +8,7 @@ its own 400 samples only, so any window's filter bank is a slice of the stream's
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from scipy import fft
@@ -22,6 +23,8 @@ MELS = 80
 PRE_EMPHASIS = 0.97
 SCALE = float(1 << 15)
 LOW_HZ = 20.0
+BANDS = (0, 32, 64, MELS)
+"""Edges of groups of filters: each has weight on few bins, so that most of one large product would be zeros."""
 FLOOR = float(np.finfo(np.float32).eps)
 ROWS = 16
 """Frames that are computed together."""
@@ -54,6 +57,17 @@ def mel_filters() -> F32:
     filters = np.zeros((FFT // 2 + 1, MELS))
     filters[:-1] = np.maximum(0.0, np.minimum(up, down))
     return frozen(filters.astype(np.float32))
+
+
+@cache
+def _bands() -> tuple[tuple[slice, slice, F32], ...]:
+    """Some filters beside one another, the bins any of them has weight on, and their part of `mel_filters`."""
+    found = []
+    for low, high in pairwise(BANDS):
+        bins = np.flatnonzero(mel_filters()[:, low:high].any(axis=1))
+        used = slice(int(bins[0]), int(bins[-1]) + 1)
+        found.append((slice(low, high), used, frozen(np.ascontiguousarray(mel_filters()[used, low:high]))))
+    return tuple(found)
 
 
 @cache
@@ -92,8 +106,9 @@ def _last_sound(samples: F32) -> int:
 def _log_mel(samples: F32, place: int) -> F32:
     """Features of the frames in `samples`, the first of which is number `place` of its block."""
     scaled = np.asarray(samples, np.float32) * np.float32(SCALE)
-    view = np.lib.stride_tricks.sliding_window_view(scaled, FRAME)[::HOP]
-    count = len(view)
+    count = fbank_count(len(scaled))
+    size = scaled.itemsize
+    view: F32 = np.ndarray((count, FRAME), scaled.dtype, scaled, strides=(HOP * size, size))  # frames overlap
     rows = -(-(place + count) // ROWS) * ROWS
     frames = np.zeros((rows, FRAME), np.float32)
     means = view.mean(axis=1, dtype=np.float64, keepdims=True).astype(np.float32)
@@ -106,9 +121,13 @@ def _log_mel(samples: F32, place: int) -> F32:
     spectrum = fft.rfft(frames, FFT, axis=1)
     power = spectrum.real**2
     power += spectrum.imag**2
-    energy = power.reshape(-1, ROWS, FFT // 2 + 1) @ mel_filters()  # one product of (ROWS, 257) and (257, 80) a block
-    log_mel = np.log(np.maximum(energy, np.float32(FLOOR)))
-    return np.asarray(log_mel.reshape(rows, MELS)[place : place + count], np.float32)
+    blocks = power.reshape(-1, ROWS, FFT // 2 + 1)
+    energy = np.empty((len(blocks), ROWS, MELS), np.float32)
+    for filters, bins, weights in _bands():  # a product of (ROWS, bins) and (bins, filters) for each block
+        np.matmul(blocks[..., bins], weights, out=energy[..., filters])
+    log_mel: F32 = energy.reshape(rows, MELS)[place : place + count]
+    np.maximum(log_mel, np.float32(FLOOR), out=log_mel)
+    return np.log(log_mel, out=log_mel)
 
 
 class Fbank:
@@ -135,6 +154,8 @@ class Fbank:
 
     def _compute(self) -> None:
         first = self._frames.end
+        if self._samples.end < first * HOP + FRAME:
+            return
         new = fbank(self._samples.get(first * HOP, self._samples.end), first)
         if len(new):
             self._frames.append(new)

@@ -23,8 +23,8 @@ def clean_masks(activations: U8, min_frames: int = 2) -> F32:
     smallest input as a share of the window.
     """
     full = np.ascontiguousarray(activations.T, np.float32)
-    clean = full * (full.sum(axis=0) < 2)
-    enough = clean.sum(axis=1) > min_frames
+    clean = full * (np.add.reduce(full, axis=0) < 2)
+    enough = np.add.reduce(clean, axis=1) > min_frames
     return np.where(enough[:, None], clean, full)
 
 

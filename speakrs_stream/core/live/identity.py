@@ -127,8 +127,11 @@ class Identity:
         faces = self.people.faces_of(people, doubled)
         column = faces.columns
         score = faces.similarity(np.array([heard.embeddings for heard in windows], np.float64))
-        score[~np.isfinite(score)] = 0.0
-        score -= TWICE * faces.again
+        known = np.isfinite(score)
+        if not known.all():
+            score[~known] = 0.0
+        if doubled:
+            score -= TWICE * faces.again
         for row, heard in enumerate(windows):
             for number, share in heard.shown.items():
                 if number in column:

@@ -93,22 +93,14 @@ class Memory:
         self.group_limit = groups
         self._rows = Items.empty(dimension, features)  # groups first
         self._groups = 0
-        self._fresh: list[Items] = []  # single rows that are not in `_rows` yet
+        self._fresh: list[tuple[F64, F64, int, int]] = []  # raw, features, speaker, key that are not in `_rows` yet
 
     def __len__(self) -> int:
         return len(self._rows) + len(self._fresh)
 
     def push(self, raw: Array, features: F64, speaker: int, key: int) -> None:
         """Remember one embedding (D,), its PLDA form (d,), whom it was taken for and where it came from."""
-        self._fresh.append(
-            Items(
-                np.asarray(raw, np.float64)[None],
-                features[None],
-                np.ones(1),
-                np.array([speaker]),
-                np.array([key]),
-            )
-        )
+        self._fresh.append((np.asarray(raw, np.float64), features, speaker, key))
         if len(self) - self._groups > self.recent_limit:
             self._compact()
 
@@ -128,7 +120,9 @@ class Memory:
     def items(self) -> Items:
         """Everything remembered, groups first; not to be changed."""
         if self._fresh:
-            self._rows, self._fresh = Items.join([self._rows, *self._fresh]), []
+            raw, features, speaker, key = map(np.array, zip(*self._fresh, strict=True))
+            fresh = Items(raw, features, np.ones(len(key)), speaker, key)
+            self._rows, self._fresh = Items.join([self._rows, fresh]), []
         return self._rows
 
     def relabel(self, speaker: I64) -> None:

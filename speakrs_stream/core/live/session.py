@@ -142,8 +142,11 @@ class LiveSession:
             session.ask_again()
 
     def _looks(self) -> dict[int, Look]:
-        """Previews and looks for a flush, by source number."""
-        return self._previews | {-flush.at: flush.look for flush in self._flushes if flush.look}
+        """Previews that are not shown yet, and looks for a flush, by source number."""
+        if not self._flushes and (self._next or self._previewed == len(self._previews)):
+            return {}
+        waiting = {number: look for number, look in self._previews.items() if number > self._previewed}
+        return waiting | {-flush.at: flush.look for flush in self._flushes if flush.look}
 
     @property
     def busy(self) -> bool:
@@ -248,14 +251,18 @@ class LiveSession:
 
     def _ask_who(self, processed: int) -> None:
         """Who the local speakers of older windows are, as things are known now."""
-        rows = self.main.history.embeddings
-        heard = [self._heard(one, rows[one.window], processed) for one in self._placed]
+        rows, shares = self.main.history.embeddings, self._shown.shares(self._placed)
+        heard = [
+            Heard(one.window, processed, rows[one.window], one.active, one.clean, shown)
+            for one, shown in zip(self._placed, shares, strict=True)
+        ]
         again = self.identity.assign(heard, self.live.stay_again)
         for placed, numbers in zip(self._placed, again, strict=True):
             placed.numbers = numbers
 
     def _heard(self, placed: Placed, embeddings: Array, processed: int) -> Heard:
-        return Heard(placed.window, processed, embeddings, placed.active, placed.clean, self._shown.shares(placed))
+        (shown,) = self._shown.shares([placed])
+        return Heard(placed.window, processed, embeddings, placed.active, placed.clean, shown)
 
     def _show(self, windows: list[Placed], end: int, ahead: U8 | None = None) -> None:
         """Recompute what is shown from the watermark up to frame `end`; ahead: activity of a window that is padded."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,7 @@ from speakrs_stream.core.aggregation import UNASSIGNED
 from speakrs_stream.core.arrays import F32, I64, U8, Array
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, nearest_frame
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS
-from speakrs_stream.core.reconstruction import clean_runs, runs, top_speakers
+from speakrs_stream.core.reconstruction import clean_runs, runs, top_rows
 
 
 @dataclass(slots=True, eq=False)
@@ -32,14 +32,21 @@ class Placed:
     """(3,) frames of speech."""
     clean: I64 = field(init=False)
     """(3,) frames of speech alone."""
+    _last: tuple[I64, list[tuple[int, F32]]] | None = field(init=False, default=None)
+    """Numbers, and what `heard` said of them."""
 
     def __post_init__(self) -> None:
         self.rows = np.ascontiguousarray(self.activations.T, np.float32)
-        self.active = self.rows.sum(axis=1).astype(np.int64)
-        self.clean = np.asarray(self.rows @ (self.rows.sum(axis=0) == 1), np.int64)
+        self.active = np.add.reduce(self.rows, axis=1).astype(np.int64)
+        self.clean = np.asarray(self.rows @ (np.add.reduce(self.rows, axis=0) == 1), np.int64)
 
     def heard(self) -> list[tuple[int, F32]]:
         """Numbers and (frames,) whether the window hears each; once where two local speakers are taken for one."""
+        if self._last is None or self._last[0] is not self.numbers:  # numbers are replaced, not written over
+            self._last = self.numbers, self._heard()
+        return self._last[1]
+
+    def _heard(self) -> list[tuple[int, F32]]:
         found = [(number, self.rows[local]) for local, number in enumerate(self.numbers.tolist()) if number > 0]
         if len({number for number, _ in found}) == len(found):
             return found
@@ -56,7 +63,7 @@ class Shown:
     start: int
     """Global frame of row 0."""
     matrix: U8
-    """(frames, P) of 0 and 1."""
+    """(frames, P) of 0 and 1, best with columns that are contiguous."""
     numbers: I64
     """(P,) speaker number of each column, ascending."""
 
@@ -77,15 +84,23 @@ class Shown:
         more = np.repeat(self.matrix[-1:], end - self.end, axis=0)
         return Shown(self.start, np.concatenate([self.matrix, more]), self.numbers)
 
-    def shares(self, placed: Placed) -> dict[int, Array]:
-        """Number -> (3,) share of each local speaker's activity on which that number is shown."""
-        low, high = max(placed.start, self.start), min(placed.start + len(placed.activations), self.end)
-        if low >= high or not len(self.numbers):
-            return {}
-        shown = self.matrix[low - self.start : high - self.start].astype(np.float32)
-        share = placed.rows[:, low - placed.start : high - placed.start] @ shown
-        share /= np.maximum(placed.active, 1)[:, None]
-        return {int(number): share[:, column] for column, number in enumerate(self.numbers)}
+    def shares(self, windows: Sequence[Placed]) -> list[dict[int, Array]]:
+        """For each window: number -> (3,) share of each local speaker's activity on which it is shown, if on any."""
+        if not len(self.numbers):
+            return [{} for _ in windows]
+        numbers, shown = self.numbers.tolist(), self.matrix.astype(np.float32)
+        found: list[dict[int, Array]] = []
+        for placed in windows:
+            low, high = max(placed.start, self.start), min(placed.start + len(placed.activations), self.end)
+            if low >= high:
+                found.append({})
+                continue
+            rows = placed.rows[:, low - placed.start : high - placed.start]
+            share = rows @ shown[low - self.start : high - self.start]
+            share /= np.maximum(placed.active, 1)[:, None]
+            columns = np.flatnonzero(share.any(axis=0)).tolist()
+            found.append({numbers[column]: share[:, column] for column in columns})
+        return found
 
 
 UNIT = 8
@@ -113,13 +128,14 @@ def show(
     totals *= UNIT
     low, high = max(start, before.start), min(start + frames, before.end)
     if low < high:
-        more = _lead(windows, low, high, hold, share)
-        for index, number in enumerate(before.numbers.tolist()):
-            if number in column:
-                shown = before.matrix[low - before.start : high - before.start, index]
-                votes = totals[column[number], low - start : high - start]
-                votes += more * ((shown > 0) & (votes > 0))
-    matrix = top_speakers(totals.T, counts, allow_silent=False)
+        both = [(index, column[number]) for index, number in enumerate(before.numbers.tolist()) if number in column]
+        if both:
+            theirs, ours = (list(one) for one in zip(*both, strict=True))
+            shown = before.matrix[low - before.start : high - before.start].T[theirs]
+            votes = totals[ours, low - start : high - start]
+            votes += _lead(windows, low, high, hold, share) * ((shown > 0) & (votes > 0))
+            totals[ours, low - start : high - start] = votes
+    matrix = top_rows(totals, counts, allow_silent=False).T
     return Shown(start, matrix, np.array(numbers, np.int64))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -23,8 +24,7 @@ SAME_SPEAKER = 0.5
 """Extra weight of frames shared by turns of the same speaker when old and new turns are matched."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Stretch:
+class Stretch(NamedTuple):
     """Frames of one speaker without a pause."""
 
     start: int
@@ -149,13 +149,10 @@ class TurnTracker:
         old = [i for i, turn in enumerate(self._open) if turn.at.start >= self.frozen]
         free = [w for w in range(len(new)) if w not in pairs.values() and new[w].start >= self.frozen]
         if old and free:
-            gain = np.zeros((len(old), len(free)))
-            for row, index in enumerate(old):
-                at = self._open[index].at
-                for column, where in enumerate(free):
-                    common = min(at.end, new[where].end) - max(at.start, new[where].start)
-                    same = at.speaker == new[where].speaker
-                    gain[row, column] = max(common, 0) * (1.0 + SAME_SPEAKER * same)
+            starts, ends, speakers = np.array([self._open[index].at for index in old]).T[..., None]
+            others = np.array([new[where] for where in free]).T
+            common = np.minimum(ends, others[1]) - np.maximum(starts, others[0])
+            gain = np.maximum(common, 0) * (1.0 + SAME_SPEAKER * (speakers == others[2]))
             for best, partner in zip(*linear_sum_assignment(gain, maximize=True), strict=True):
                 if gain[best, partner] > 0:
                     pairs[old[int(best)]] = free[int(partner)]
