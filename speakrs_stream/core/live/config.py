@@ -22,7 +22,10 @@ class LiveConfig:
     """Whether several speakers are shown where they speak at once; only the one who is heard most, if not."""
 
     recluster: int = 5 * SAMPLE_RATE
-    """Samples between re-clusterings once a stream is `early` old; before, and around newcomers, every step."""
+    """Samples between re-clusterings once a stream is `early` old; before, and around newcomers, every step.
+
+    Twice as many when much is remembered and nobody waits to be split off or merged (`identity.CALM`).
+    """
 
     early: int = 60 * SAMPLE_RATE
     """Samples from the start during which every step is clustered again."""

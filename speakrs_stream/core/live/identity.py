@@ -41,6 +41,13 @@ REJECTED = -10.0
 """Score of a speaker that the user said it is not: below any other, so that only who is left over gets it."""
 
 
+CALM_ITEMS = 128
+"""Embeddings remembered from which on those of a few seconds more hardly move anything."""
+
+CALM = 2
+"""Times as long between re-clusterings then, while no split or merge waits for them."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Heard:
     """One window as identity sees it."""
@@ -237,7 +244,8 @@ class Identity:
             return False
         since = heard.processed - self._last_recluster
         early = heard.processed <= self.live.early
-        return self._due or early or since >= self.live.recluster
+        calm = len(self.memory) >= CALM_ITEMS and not self._patience
+        return self._due or early or since >= self.live.recluster * (CALM if calm else 1)
 
     def _recluster(self, processed: int) -> list[SpeakerEvent]:
         self._due = False

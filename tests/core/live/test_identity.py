@@ -155,6 +155,17 @@ def test_clusters_that_sound_like_one_voice_are_one_person_however_often_they_ar
     assert len(room.identity.people) == 2, "unless the user says that there are more"
 
 
+def test_once_much_is_remembered_clusters_are_made_half_as_often() -> None:
+    room = Room(apart(3))
+    counts = []
+    for _ in range(5):  # a minute each, a new embedding a second
+        before = room.identity.reclusterings
+        for window in range(60):
+            room.hear(window // 10 % 3)
+        counts.append(room.identity.reclusterings - before)
+    assert counts[0] >= 50 and counts[1] == 12 and counts[3:] == [6, 6]
+
+
 def test_noise_alone_makes_no_new_speakers() -> None:
     room = Room(apart(2), spread=0.5)
     heard = room.chat([0, 1], 400)
