@@ -20,6 +20,7 @@ help:
 	@echo 'make fmt              format the code, and bring the file map in the README up to date'
 	@echo 'make bench            every benchmark that the material here allows, into benchmarks/results;'
 	@echo '                      DIR=folder for your own audio + RTTM instead (a few hours without it);'
+	@echo '                      PARTS="speed server" for some of quality, simulated, speed, server, parity;'
 	@echo '                      QUICK=1 to see in a quarter of an hour that all of it runs'
 	@echo 'make wheel            build the wheel into dist/'
 	@echo 'make setup            only make .venv, with what tests and benchmarks need'

@@ -216,15 +216,20 @@ def memory_command(hours: tuple[float, ...], networks: bool, json_file: Path | N
 @SECONDS
 @RUNS
 @SEGMENTATION
+@click.option(
+    "--recording", default=60.0, show_default=True, type=click.FloatRange(12), help="Seconds of the whole recording."
+)
 @click.option("--sherpa/--no-sherpa", default=True, help="Also sherpa-onnx, installed into an environment of its own.")
 @JSON
-def peers_command(seconds: float, runs: int, segmentation: Path | None, sherpa: bool, json_file: Path | None) -> None:
+def peers_command(
+    seconds: float, runs: int, segmentation: Path | None, recording: float, sherpa: bool, json_file: Path | None
+) -> None:
     """This engine beside other pipelines on the same networks, one thread each, in one run."""
     from benchmarks.speed.peers import measure, table, verdicts
 
     bundle = community_shapes(segmentation)
     with one_core() if not sherpa else nullcontext():
-        found = measure(bundle, seconds=seconds, runs=runs, with_sherpa=sherpa, report=tell)
+        found = measure(bundle, seconds=seconds, recording=recording, runs=runs, with_sherpa=sherpa, report=tell)
     console().print(table(found))
     judged = verdicts(found)
     for row in judged:

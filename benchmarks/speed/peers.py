@@ -40,6 +40,7 @@ def measure(
     bundle: ModelBundle,
     *,
     seconds: float,
+    recording: float,
     runs: int,
     with_sherpa: bool = True,
     width: int = 32,
@@ -48,19 +49,21 @@ def measure(
     """Seconds of processor time per second of audio at a step of 1 s, taken in turn.
 
     bundle: `material.community_shapes`, of that width
+    seconds: of what streams hear, and of what ways with a fixed cost per window are measured on
+    recording: seconds of the whole recording; a short one has few windows for its length
     """
-    audio = sound(seconds)
+    audio, whole = sound(seconds), sound(recording)
     fast = Engine(bundle, mode="cpu", embedding="fast", step=1.0)
     exact = Engine(bundle, mode="cpu", embedding="exact", step=1.0)
     todo: dict[str, Callable[[], float]] = {
         LIVE_FAST: partial(live_cost, fast, talk(audio, TOGETHER), seconds / TOGETHER),
         LIVE_EXACT: partial(live_cost, exact, talk(audio, TOGETHER), seconds / TOGETHER),
-        OFFLINE_FAST: partial(offline_cost, fast, audio),
-        OFFLINE_EXACT: partial(offline_cost, exact, audio),
+        OFFLINE_FAST: partial(offline_cost, fast, whole),
+        OFFLINE_EXACT: partial(offline_cost, exact, whole),
         PYANNOTE: partial(_per_window, lambda: pyannote_way(fast.networks, audio, SAMPLE_RATE), audio),
         SPEAKRS: partial(_per_window, lambda: speakrs_way(exact.networks, audio, SAMPLE_RATE), audio),
     }
-    with _sherpa(bundle, audio, width, report, wanted=with_sherpa) as peer:
+    with _sherpa(bundle, whole, width, report, wanted=with_sherpa) as peer:
         if peer is not None:
             todo[SHERPA] = peer
         return in_turn(todo, runs, report)

@@ -34,17 +34,17 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def ran(checkout: Path, *arguments: str, quick: str = "") -> str:
+def ran(checkout: Path, *arguments: str, quick: str = "", parts: str = "") -> str:
     """What the script said on standard error."""
-    environment = {**os.environ, "PYTHON": str(checkout.parent / "python"), "QUICK": quick}
+    environment = {**os.environ, "PYTHON": str(checkout.parent / "python"), "QUICK": quick, "PARTS": parts}
     script = checkout / "benchmarks" / SCRIPT.name
     done = subprocess.run(["sh", script, *arguments], check=True, capture_output=True, text=True, env=environment)
     return done.stderr
 
 
-def asked(checkout: Path, *arguments: str, quick: str = "") -> list[list[str]]:
+def asked(checkout: Path, *arguments: str, quick: str = "", parts: str = "") -> list[list[str]]:
     """Arguments of every benchmark that the script runs."""
-    ran(checkout, *arguments, quick=quick)
+    ran(checkout, *arguments, quick=quick, parts=parts)
     return [line.split() for line in (checkout.parent / "asked").read_text(encoding="utf-8").splitlines()]
 
 
@@ -70,8 +70,28 @@ def names(command: click.Command) -> Iterator[str]:
 def test_every_benchmark_with_options_that_it_takes(checkout: Path, quick: str) -> None:
     commands = asked(checkout, quick=quick)
     assert {parsed(main, arguments) for arguments in commands} == set(names(main))
-    smaller = {"--runs", "--hours", "--count"}
-    assert any(smaller & set(arguments) for arguments in commands) == bool(quick), "only quick figures are small ones"
+    once = [arguments for arguments in commands if "--runs 1" in " ".join(arguments)]
+    assert bool(once) == bool(quick), "only quick figures are of one run"
+
+
+@pytest.mark.parametrize("part", ["quality", "simulated", "speed", "server", "parity"])
+def test_a_part_of_it(checkout: Path, part: str) -> None:
+    some = asked(checkout, parts=part)
+    (checkout.parent / "asked").unlink()
+    assert some and all(arguments in asked(checkout) for arguments in some)
+    assert {parsed(main, arguments).split()[0] for arguments in some} <= {
+        "quality": {"der", "live", "revoice"},
+        "simulated": {"simulate"},
+        "speed": {"throughput", "shares", "host", "latency", "memory", "peers"},
+        "server": {"server"},
+        "parity": {"parity"},
+    }[part]
+
+
+def test_an_unknown_part_is_refused(checkout: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        ran(checkout, parts="speed fast")
+    assert refused.value.returncode == 2 and "unknown part fast; there are quality" in refused.value.stderr
 
 
 def test_a_folder_of_ones_own(checkout: Path) -> None:
@@ -88,6 +108,6 @@ def test_what_is_not_there_is_named(checkout: Path) -> None:
     assert [line for line in ran(checkout).splitlines() if line.startswith("skipped")] == [
         "skipped: no recordings at ../shared/speech/ami",
         *["skipped: no voices at ../shared/speech/librispeech/dev or no references at "
-          f"../shared/reference/{name} to speak meetings with" for name in ("ami_dev", "voxconverse_dev", "ami_dev")],
+          f"../shared/reference/{name} to speak meetings with" for name in ("ami_dev", "voxconverse_dev")],
         "skipped: no recorded pipeline at ../shared/golden",
     ]  # fmt: skip

@@ -71,6 +71,6 @@ def test_memory(tmp_path: Path) -> None:
 
 def test_peers(shapes: ModelBundle, tmp_path: Path) -> None:
     out = tmp_path / "p.json"
-    said = ran("peers", "--seconds", "12", "--runs", "1", "--no-sherpa", "--json", str(out))
+    said = ran("peers", "--seconds", "12", "--recording", "12", "--runs", "1", "--no-sherpa", "--json", str(out))
     assert "goal 12" in said and "goal 4.5" in said
     assert "pyannote's way" in json.loads(out.read_text())["seconds_per_second"]
