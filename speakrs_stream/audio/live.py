@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from speakrs_stream.audio.pcm import Gate, GateReport, in_columns, scaled, to_mono
+from speakrs_stream.audio.pcm import Gate, GateReport, from_array, to_mono
 from speakrs_stream.audio.resample import Resampler
 from speakrs_stream.core.arrays import Tape
 from speakrs_stream.core.grid import SAMPLE_RATE
@@ -73,9 +73,7 @@ class LiveInput:
             raise SessionFinished("this stream has been finished; open a new one for more audio")
         if sample_rate is not None and sample_rate != self.sample_rate:
             raise WrongRate(got=sample_rate, want=self.sample_rate)
-        values = in_columns(samples)
-        if values.dtype.kind != "f":
-            values = scaled(values)
+        values = from_array(samples)
         missing, again = self._place(len(values), self.position if at is None else at)
         values = to_mono(self._gate.push(values[again:]))
         self._note(missing, again)

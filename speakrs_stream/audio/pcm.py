@@ -147,14 +147,15 @@ def scaled(values: NDArray[Any]) -> Samples:
     )
 
 
-def from_array(samples: ArrayLike, *, channels: int | None = None) -> Samples:
-    """An array given by a user as (n, channels) float32, integers scaled to -1 … 1.
+def from_array(samples: ArrayLike, *, channels: int | None = None) -> NDArray[Any]:
+    """An array given by a user as (n, channels) floats: integers scaled to -1 … 1, floats as they are, not copied.
 
     samples: (n,) or (n, channels), float, int8, int16, int32 or uint8
     channels: how many there must be; None accepts any layout in which time is plainly the first axis
     Raises BadFormat for (channels, n), for more than two axes and for kinds that cannot be scaled.
     """
-    return scaled(in_columns(samples, channels=channels))
+    values = in_columns(samples, channels=channels)
+    return values if values.dtype.kind == "f" else scaled(values)
 
 
 def in_columns(samples: ArrayLike, *, channels: int | None = None) -> NDArray[Any]:
