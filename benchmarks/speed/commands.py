@@ -15,7 +15,7 @@ from rich.console import Console
 
 from benchmarks.machine import setting
 from benchmarks.speed.material import MEETING, SHAPES, TEACHER, community_shapes
-from benchmarks.speed.timing import one_core
+from benchmarks.speed.timing import one_core, tell
 from speakrs_stream.models.bundle import ModelBundle
 from speakrs_stream.models.resolve import resolve
 
@@ -34,11 +34,6 @@ SECONDS = click.option("--seconds", type=click.FloatRange(min=12.0), default=60.
 def console() -> Console:
     """As wide as the terminal, or wide enough for the tables."""
     return Console(width=None if sys.stdout.isatty() else 160)
-
-
-def tell(line: str) -> None:
-    """Progress, on standard error."""
-    click.echo(line, err=True)
 
 
 def bundles(names: Iterable[str], segmentation: Path | None) -> list[ModelBundle]:

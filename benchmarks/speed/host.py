@@ -8,7 +8,6 @@ every measurement then starts from what was saved.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -30,7 +29,7 @@ from benchmarks.simulation import Simulation
 from benchmarks.speed.clocks import PARTS, RECLUSTERING, WHOLE, Clocks
 from benchmarks.speed.material import MEETING, SHAPES, community_shapes, sound
 from benchmarks.speed.memory import model as made_up
-from benchmarks.speed.timing import Spread, one_core
+from benchmarks.speed.timing import Spread, one_core, tell
 from speakrs_stream.audio.live import LiveInput
 from speakrs_stream.core.arrays import F32, Array
 from speakrs_stream.core.config import PipelineConfig
@@ -254,11 +253,6 @@ def apart(request: Request) -> list[Host]:
     """`measure` in a process of its own, in which linear algebra has one thread: its work is all of this thread's."""
     with one_thread(), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(measure, request).result()
-
-
-def tell(line: str) -> None:
-    """Progress, on standard error."""
-    print(line, file=sys.stderr, flush=True)
 
 
 # -- showing -------------------------------------------------------------------------------------------------

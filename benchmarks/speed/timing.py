@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 
+import click
+
 
 @dataclass(frozen=True, slots=True)
 class Spread:
@@ -33,6 +35,11 @@ class Spread:
     def scaled(self, convert: Callable[[float], float]) -> Spread:
         """Every measurement converted, such as seconds to a speed."""
         return Spread(tuple(convert(value) for value in self.values))
+
+
+def tell(line: str) -> None:
+    """Progress, on standard error."""
+    click.echo(line, err=True)
 
 
 def in_turn(
