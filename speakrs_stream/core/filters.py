@@ -7,8 +7,11 @@ what it shares with its neighbours. That is the same function, up to the order o
 
 Results of a filter are numbered by position in the stream, `stride` samples apart. A window takes the largest of
 `pool` of them, first those that begin with its first sample; a *place* is where such a group may begin. Neighbouring
-windows need not group alike (a second is not a whole number of groups), so a chunk holds the single results, dealt out
-to `pool` rows: row p has results p, p + pool, p + 2 pool …
+windows need not group alike (a second is not a whole number of groups), but there are only `pool` ways, the *phases*:
+groups that begin with the results p, p + pool, p + 2 pool … So a chunk holds, in every phase, what a window needs to
+know of a group of results x before it knows its own constant c: the largest absolute one where c is always 0, else the
+largest x and the largest -x, because max |x + c| = max(max x + c, max -x - c). Adding rounds monotonically and alike on
+both sides of 0, so that is the same to the last bit.
 """
 
 from __future__ import annotations
@@ -45,6 +48,16 @@ class FilterLayout:
     """(C,) sum of each filter's taps: its result on a constant 1."""
 
     @property
+    def shifted(self) -> int:
+        """Filters, from the first on, of which any gives something on a constant; those behind them give 0."""
+        return int(np.flatnonzero(self.sums)[-1:].sum() + self.sums.any())
+
+    @property
+    def rows(self) -> int:
+        """Rows of a phase: largest and smallest results of the shifted filters, largest absolute ones of the others."""
+        return len(self.sums) + self.shifted
+
+    @property
     def field(self) -> int:
         """Samples a group of results sees."""
         return self.taps + (self.pool - 1) * self.stride
@@ -60,7 +73,7 @@ class FilterLayout:
         return (self.places - 1) // self.pool + 1
 
     def columns(self, samples: int) -> int:
-        """Length of a chunk's rows, given its samples: groups are filled up at the end with results of silence."""
+        """Groups of a chunk's first phase, given its samples: filled up at the end with results of silence."""
         results = (samples - self.taps) // self.stride + 1
         return -(-results // self.pool)
 
@@ -77,31 +90,54 @@ class FilterLayout:
         return np.array([abs(gain), self.bias / gain - mean], np.float32)
 
 
+def grouped(layout: FilterLayout, results: F32, out: F32) -> None:
+    """What windows need to know of groups in every phase, or in the first only, into `out` (pool or 1, rows, columns).
+
+    results: (pool, C, columns), row p with results p, p + pool, p + 2 pool … of each filter
+
+    A later phase has a group less than the first; its last column is 0.
+    """
+    shifted = layout.shifted
+    plain = results[:, :shifted]
+    _extremes(np.maximum, plain, out[:, :shifted])
+    _extremes(np.minimum, plain, out[:, shifted : 2 * shifted])
+    _extremes(np.maximum, np.abs(results[:, shifted:]), out[:, 2 * shifted :])
+
+
+def _extremes(of: np.ufunc, results: F32, out: F32) -> None:
+    """Largest or smallest results of groups: (pool, C, columns) into (pool or 1, C, columns)."""
+    if len(out) == 1:
+        of.reduce(results, axis=0, out=out[0])
+        return
+    out[-1] = results[-1]
+    for phase in reversed(range(len(out) - 1)):  # members that a group takes from its first column
+        of(results[phase], out[phase + 1], out=out[phase])
+    before = results[0].reshape(-1)
+    for phase in range(1, len(out)):  # and from the next; one long row is quicker than many
+        found = out[phase].reshape(-1)
+        of(found[:-1], before[1:], out=found[:-1])
+        before = of(before, results[phase].reshape(-1)) if phase + 1 < len(out) else before
+    out[1:, :, -1] = 0
+
+
 def settle(layout: FilterLayout, inputs: Mapping[str, Array], out: F32) -> None:
     """The largest absolute result of each group of one window, at its level, into `out` (C, groups).
 
     inputs: as `Filters.inputs` makes them
     """
     gain, shift = inputs[LEVEL]
-    constants = (layout.sums * shift)[:, None]
-    odd = int(np.flatnonzero(layout.sums)[-1:].sum()) + 1  # filters from here on give 0 on a constant
-    rows = np.empty_like(inputs[f"{PIECE}0"])
+    shifted = layout.shifted
+    constant = (layout.sums[:shifted] * shift)[:, None]
+    opposite = -constant
     done = 0
     for number, (first, count) in enumerate(inputs[PLACES].tolist()):
-        piece = inputs[f"{PIECE}{number}"]
-        used = rows if rows.shape == piece.shape else np.empty_like(piece)
-        np.add(piece[:, :odd], constants[:odd], out=used[:, :odd])
-        np.abs(used[:, :odd], out=used[:, :odd])
-        np.abs(piece[:, odd:], out=used[:, odd:])
+        column, phase = divmod(first, layout.pool)
+        groups = inputs[f"{PIECE}{number}"][phase, :, column : column + count]
         part = out[:, done : done + count]
-        for member in range(layout.pool):
-            column, row = divmod(first + member, layout.pool)
-            values = used[row, :, column : column + count]
-            if member:
-                np.maximum(part, values, out=part)
-            else:
-                part[:] = values
-        part *= gain
+        above = groups[:shifted] + constant
+        np.maximum(above, opposite - groups[shifted : 2 * shifted], out=above)
+        np.multiply(above, gain, out=part[:shifted])
+        np.multiply(groups[2 * shifted :], gain, out=part[shifted:])
         done += count
 
 
@@ -133,7 +169,7 @@ class Filters:
         return not self._waiting[window]
 
     def have(self, chunk: int, results: F32) -> list[int]:
-        """A chunk, (pool, C, columns), is there: windows that waited for nothing else."""
+        """A chunk, (pool, rows, columns) as `grouped` makes it, is there: windows that waited for nothing else."""
         self._chunks[chunk] = results
         found = [window for window, missing in self._waiting.items() if missing == {chunk}]
         for missing in self._waiting.values():
@@ -141,9 +177,9 @@ class Filters:
         return found
 
     def shape(self, chunk: int) -> tuple[int, int, int]:
-        """Of a chunk's results."""
+        """Of a chunk."""
         start, end = self.samples(chunk)
-        return self.layout.pool, len(self.layout.sums), self.layout.columns(end - start)
+        return self.layout.pool, self.layout.rows, self.layout.columns(end - start)
 
     def samples(self, chunk: int) -> tuple[int, int]:
         """Samples, first and one past the last, that a chunk is made of."""

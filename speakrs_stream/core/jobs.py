@@ -24,8 +24,8 @@ class Job:
     inputs: Mapping[str, Array]
     """segmentation: samples (160000,), or what `core.filters` makes of filtered ones · filters: samples (n,) · trunk:
     fbank (T, 80) · flow: fbank (T, 80) and context (S,) · head: statistics (2C,) · pooled: features (T', C) and
-    weights (3, T') · multimask: fbank (998, 80) and masks (3, 589). The answer is one array: (589, 7) · (pool, C,
-    columns) · (T', C) · (T / stride * C + S,), features and the next context · (D,) · (3, D) · (3, D)."""
+    weights (3, T') · multimask: fbank (998, 80) and masks (3, 589). The answer is one array: (589, 7) · (pool,
+    rows, columns) · (T', C) · (T / stride * C + S,), features and the next context · (D,) · (3, D) · (3, D)."""
 
     about: tuple[int, int, int] = (0, 0, 0)
     """What is asked about, for logs and scripted answers: source (0 the stream, n its first n steps padded, -n the

@@ -300,7 +300,7 @@ class Session:
         if self._finished and self.samples < WINDOW:
             self._filters = None
         for window in [window for window, activity in self._open.items() if activity is None]:
-            self._segment(window)  # what was filtered is not saved: 5 MB that a few milliseconds make again
+            self._segment(window)  # what was filtered is not saved: 8 MB that a few milliseconds make again
 
     # -- the result ------------------------------------------------------------------------------------------
 

@@ -106,7 +106,7 @@ class Networks:
         return self._segmentation.segment(windows)
 
     def filter(self, samples: Array) -> F32:
-        """Results of the segmentation's filters: (B, n) -> (B, pool, C, columns). Only where `filters` is known."""
+        """What windows need of filtered samples: (B, n) -> (B, pool, rows, columns). Only where `filters` is known."""
         return self._segmentation.filter(samples)
 
     def segment_filtered(self, windows: Sequence[Mapping[str, Array]]) -> F32:

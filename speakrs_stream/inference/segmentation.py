@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from speakrs_stream.core.filters import LEVEL, PIECE, PLACES, FilterLayout, settle
+from speakrs_stream.core.filters import LEVEL, PIECE, PLACES, FilterLayout, grouped, settle
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, WINDOW
 from speakrs_stream.errors import BundleNotFound, ConfigError, MissingExtra, ModelError
 from speakrs_stream.inference.base import Array, Backend, LoadOptions
@@ -82,21 +82,30 @@ class Segmentation:
         return self._run(np.concatenate(parts))
 
     def _whole(self, layout: FilterLayout, windows: Array) -> F32:
-        places = np.array([[0, layout.groups]])
+        results, places = self._results(layout, windows), np.array([[0, layout.groups]])
+        pieces = _grouped(layout, results, 1)
         return self._settled(
             layout,
             [
-                {LEVEL: layout.level(window), PLACES: places, f"{PIECE}0": results}
-                for window, results in zip(windows, self.filter(windows), strict=True)
+                {LEVEL: layout.level(window), PLACES: places, f"{PIECE}0": piece}
+                for window, piece in zip(windows, pieces, strict=True)
             ],
         )
 
     def filter(self, samples: Array) -> F32:
-        """Results of the filters: (B, n) -> (B, pool, C, columns), see `core.filters`. Only where `layout` is known."""
-        network, layout = self._filters, self.layout
-        if network is None or layout is None:
+        """What windows need to know of samples: (B, n) -> (B, pool, rows, columns), see `core.filters`.
+
+        Only where `layout` is known.
+        """
+        if (layout := self.layout) is None:
             raise ConfigError("this segmentation has no filters that can be run on their own")
         expect(samples, (None, None), "samples")
+        return _grouped(layout, self._results(layout, samples), layout.pool)
+
+    def _results(self, layout: FilterLayout, samples: Array) -> F32:
+        """Results of the filters: (B, n) -> (B, pool, C, columns), dealt out to rows as in `core.filters.grouped`."""
+        network = self._filters
+        assert network is not None
         channels, columns = len(layout.sums), layout.columns(samples.shape[1])
         length = (columns * layout.pool - 1) * layout.stride + layout.taps
         padded = np.pad(samples[:, np.newaxis, :], ((0, 0), (0, 0), (0, max(0, length - samples.shape[1]))))
@@ -127,3 +136,11 @@ class Segmentation:
                 "If so, the network is damaged: get the bundle again"
             )
         return np.asarray(output, np.float32)
+
+
+def _grouped(layout: FilterLayout, results: F32, phases: int) -> F32:
+    """`core.filters.grouped` of several chunks or windows: (B, pool, C, columns) -> (B, phases, rows, columns)."""
+    out = np.empty((len(results), phases, layout.rows, results.shape[3]), np.float32)
+    for one, into in zip(results, out, strict=True):
+        grouped(layout, one, into)
+    return out

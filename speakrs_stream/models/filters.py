@@ -32,7 +32,7 @@ class Front:
     layout: FilterLayout
     """What the beginning does."""
     filters: bytes
-    """ONNX model, `samples` (B, 1, n) to `results` (B, pool * C, columns), dealt out as in `core.filters`."""
+    """ONNX model, `samples` (B, 1, n) to `results` (B, pool * C, columns), dealt out as in `core.filters.grouped`."""
     rest: bytes
     """ONNX model, the largest results (B, C, groups) to log-probabilities."""
     source: str

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from speakrs_stream.core.arrays import F32, F64, Array
 from speakrs_stream.core.config import PipelineConfig
-from speakrs_stream.core.filters import PIECE, FilterLayout, Filters, settle
+from speakrs_stream.core.filters import LEVEL, PIECE, PLACES, FilterLayout, Filters, grouped, settle
 from speakrs_stream.core.grid import WINDOW
 from speakrs_stream.core.jobs import Job
 from speakrs_stream.core.session import Session, SpeakerModel
@@ -52,12 +52,24 @@ def direct(window: Array, kind: FilterLayout) -> F64:
     return np.asarray(results[:, : groups * kind.pool].reshape(len(results), groups, kind.pool).max(axis=2))
 
 
-def answer(samples: Array, kind: FilterLayout) -> F32:
-    """What the filter network gives for a chunk."""
+def dealt(samples: Array, kind: FilterLayout) -> F32:
+    """What the filter network gives for samples (n,): (pool, channels, columns)."""
     columns = kind.columns(len(samples))
     length = (columns * kind.pool - 1) * kind.stride + kind.taps
     results = filtered(np.pad(samples, (0, length - len(samples))), kind.stride)
     return np.ascontiguousarray(results.reshape(len(results), columns, kind.pool).transpose(2, 0, 1), np.float32)
+
+
+def answer(samples: Array, kind: FilterLayout) -> F32:
+    """The answer to a question for a chunk."""
+    return phases(dealt(samples, kind), kind, kind.pool)
+
+
+def phases(results: F32, kind: FilterLayout, count: int) -> F32:
+    out = np.full((count, kind.rows, results.shape[2]), np.nan, np.float32)
+    grouped(kind, results, out)
+    assert np.isfinite(out).all()
+    return out
 
 
 def settled(inputs: dict[str, Array], kind: FilterLayout) -> F32:
@@ -106,6 +118,36 @@ def test_every_window_gets_what_its_own_samples_give(
         filters.forget(window + 1)
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    pool=st.integers(1, 4),
+    columns=st.integers(2, 40),
+    plain=st.integers(0, 3),
+    constant=st.sampled_from([0.0, 1e-9, -0.3, 1.0, -7e4]),
+    loud=st.sampled_from([1e-30, 1e-3, 1.0, 1e6]),
+    seed=st.integers(0, 999),
+)
+def test_what_is_kept_of_a_group_gives_its_largest_result_to_the_last_bit(
+    pool: int, columns: int, plain: int, constant: float, loud: float, seed: int
+) -> None:
+    """Wherever a window begins, and whatever is added to results before their largest absolute one is taken."""
+    rng, channels = np.random.default_rng(seed), 5
+    sums = rng.standard_normal(channels).astype(np.float32)
+    sums[channels - plain :] = 0
+    kind = FilterLayout(10, 31, pool, 1.0, 0.0, 1e-5, sums)
+    results = (loud * rng.standard_normal((channels, pool * columns))).astype(np.float32)
+    rows = np.ascontiguousarray(results.reshape(channels, columns, pool).transpose(2, 0, 1))
+    gain, shift = level = np.array([0.37, constant], np.float32)
+    shifted = np.abs(results + (sums * shift)[:, None])
+    for first in range(min(2 * pool, pool * (columns - 1) + 1)):
+        count = (pool * columns - first) // pool
+        groups = shifted[:, first : first + count * pool].reshape(channels, count, pool)
+        for piece in (phases(rows, kind, pool), phases(rows, kind, 1))[: 1 + (first % pool == 0)]:
+            out = np.full((channels, count), np.nan, np.float32)
+            settle(kind, {LEVEL: level, PLACES: np.array([[first, count]]), f"{PIECE}0": piece}, out)
+            np.testing.assert_array_equal(out, groups.max(axis=2) * gain)
+
+
 def test_a_second_of_new_sound_is_asked_for_once() -> None:
     filters = Filters(layout(), 16_000)
     assert filters.begin(0) == list(range(10))
@@ -128,7 +170,8 @@ def test_silence_and_a_constant_have_a_level(sound: float) -> None:
 
 
 def settled_whole(window: F32, kind: FilterLayout) -> F32:
-    inputs = {"level": kind.level(window), "places": np.array([[0, kind.groups]]), f"{PIECE}0": answer(window, kind)}
+    piece = phases(dealt(window, kind), kind, 1)
+    inputs = {LEVEL: kind.level(window), PLACES: np.array([[0, kind.groups]]), f"{PIECE}0": piece}
     return settled(inputs, kind)
 
 
@@ -222,7 +265,7 @@ def test_results_of_another_shape_are_refused() -> None:
     session = Session(PipelineConfig(), model(layout()))
     session.push(TALK.audio[:WINDOW])
     job, *_ = session.jobs()
-    with pytest.raises(SessionError, match=r"the filters gave \(3, 3, 5\) where \(3, 3, 5\d\d\) was expected"):
+    with pytest.raises(SessionError, match=r"the filters gave \(3, 3, 5\) where \(3, 5, 5\d\d\) was expected"):
         session.resolve(job.id, np.zeros((3, 3, 5), np.float32))
 
 
