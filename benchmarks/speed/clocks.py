@@ -21,7 +21,7 @@ PARTS = {
     "window's own mean off its filter bank": (
         *("core.embedding.extraction:Extraction._window_fbank", "core.embedding.flow:Flow._mean"),
     ),
-    "level of the window, for carried filters": ("core.filters:FilterLayout.level",),
+    "level of the window, for carried filters": ("core.filters:Filters._level",),
     "pooling, and gathering features for it": (
         "core.embedding.extraction:Extraction._gathered",
         *("core.embedding.extraction:Extraction._begin", "core.embedding.extraction:pool"),

@@ -18,10 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import gcd
 
 import numpy as np
 
-from speakrs_stream.core.arrays import F32, Array
+from speakrs_stream.core.arrays import F32, F64, Array, Tape
 from speakrs_stream.core.grid import WINDOW
 
 LEVEL, PLACES, PIECE = "level", "places", "piece."
@@ -81,13 +82,24 @@ class FilterLayout:
         """Whether windows so many samples apart can share results."""
         return step % self.stride == 0 and step <= self.places * self.stride
 
-    def level(self, window: F32) -> F32:
-        """What a window (160000,) makes of plain results, (2,): factor, and multiple of `sums` to add before it."""
-        mean = np.add.reduce(window, dtype=np.float64) / len(window)
-        apart = window - np.float32(mean)
-        np.square(apart, out=apart)
-        gain = self.gain / np.sqrt(float(np.add.reduce(apart)) / len(window) + self.epsilon)
+    def level(self, powers: F64) -> F32:
+        """What a window makes of plain results, (2,): factor, and multiple of `sums` to add before it.
+
+        powers: (n, 2) of its pieces, as `powers` makes them
+        """
+        mean, square = np.add.reduce(powers, axis=0) / WINDOW
+        gain = self.gain / np.sqrt(max(0.0, square - mean * mean) + self.epsilon)
         return np.array([abs(gain), self.bias / gain - mean], np.float32)
+
+
+def powers(samples: F32, length: int) -> F64:
+    """Sum, and sum of squares, of every `length` samples, a whole number of times: (n,) -> (n / length, 2) float64."""
+    exact = samples.reshape(-1, length).astype(np.float64)
+    out = np.empty((len(exact), 2))
+    np.add.reduce(exact, axis=1, out=out[:, 0])
+    np.square(exact, out=exact)
+    np.add.reduce(exact, axis=1, out=out[:, 1])
+    return out
 
 
 def grouped(layout: FilterLayout, results: F32, out: F32) -> None:
@@ -153,11 +165,15 @@ class Filters:
         self.layout = layout
         self._unit = step // layout.stride  # places between windows, and in a chunk
         self._last, self._before = divmod(layout.places, self._unit)
+        self._step, self._piece = step, gcd(step, WINDOW)  # samples: of a step, and of which windows are made up
+        self._powers: Tape | None = None  # of pieces, from the first window begun on
+        self._levels: dict[int, F32] = {}
         self._chunks: dict[int, F32 | None] = {}  # None while asked for
         self._waiting: dict[int, set[int]] = {}  # windows -> chunks they wait for
 
-    def begin(self, window: int) -> list[int]:
-        """A window is to be segmented: the chunks to ask for that nobody has asked for yet."""
+    def begin(self, window: int, sound: F32) -> list[int]:
+        """The next window, of samples (160000,), is to be segmented: the chunks to ask for that nobody has yet."""
+        self._levels[window] = self._level(window, sound)
         needed = range(window, window + self._last + bool(self._before))
         new = [chunk for chunk in needed if chunk not in self._chunks]
         self._chunks |= dict.fromkeys(new)
@@ -186,7 +202,7 @@ class Filters:
         low, high = self._range(chunk)
         return low * self.layout.stride, (high - 1) * self.layout.stride + self.layout.field
 
-    def inputs(self, window: int, level: F32) -> dict[str, Array]:
+    def inputs(self, window: int) -> dict[str, Array]:
         """What a window is segmented from."""
         layout, at = self.layout, window * self._unit
         end = at + layout.places
@@ -201,12 +217,24 @@ class Filters:
                 pieces[f"{PIECE}{len(places)}"] = rows
                 places.append((at - low, count))
                 at += count * layout.pool
-        return {LEVEL: level, PLACES: np.array(places, np.int64), **pieces}
+        return {LEVEL: self._levels[window], PLACES: np.array(places, np.int64), **pieces}
 
     def forget(self, first_window: int) -> None:
         """Drop what no window from `first_window` on can need."""
         self._chunks = {chunk: rows for chunk, rows in self._chunks.items() if chunk >= first_window}
         self._waiting = {window: missing for window, missing in self._waiting.items() if window >= first_window}
+        self._levels = {window: level for window, level in self._levels.items() if window >= first_window}
+        if self._powers is not None:
+            self._powers.forget(first_window * self._step // self._piece)
+
+    def _level(self, window: int, sound: F32) -> F32:
+        """Of a window, by what is new in it: pieces follow from position alone, as chunks do."""
+        first = window * self._step // self._piece
+        if self._powers is None:
+            self._powers = Tape((2,), np.float64, first)
+        known = self._powers.end - first
+        self._powers.append(powers(sound[known * self._piece :], self._piece))
+        return self.layout.level(self._powers.get(first, self._powers.end))
 
     def _range(self, chunk: int) -> tuple[int, int]:
         """Places of a chunk."""

@@ -136,10 +136,14 @@ class Session:
         """Ask for a window's activity, or first for what its samples give when they are filtered."""
         self._open[window] = None
         if self._filters is not None:
-            for chunk in self._filters.begin(window):
+            for chunk in self._filters.begin(window, self._sound(window)):
                 self._ask(Question("filters", (chunk, 0)))
         if self._filters is None or self._filters.ready(window):
             self._ask(Question("segmentation", (window, 0)))
+
+    def _sound(self, window: int) -> F32:
+        start = window * self.config.step
+        return self._audio.get(start, start + WINDOW)
 
     def rest(self) -> F32:
         """Sound from where the next whole window will start: (n,), a copy; what a padded last window would hold."""
@@ -168,10 +172,7 @@ class Session:
             assert self._filters is not None
             return {"samples": self._audio.get(*self._filters.samples(number))}
         if question.model == "segmentation":
-            samples = self._audio.get(number * self.config.step, number * self.config.step + WINDOW)
-            if self._filters is not None:
-                return self._filters.inputs(number, self._filters.layout.level(samples))
-            return {"samples": samples}
+            return {"samples": self._sound(number)} if self._filters is None else self._filters.inputs(number)
         return self._extraction.inputs(question)
 
     def resolve(self, job_id: int, output: Array) -> list[WindowResult]:

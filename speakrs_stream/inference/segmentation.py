@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from speakrs_stream.core.filters import LEVEL, PIECE, PLACES, FilterLayout, grouped, settle
+from speakrs_stream.core.filters import LEVEL, PIECE, PLACES, FilterLayout, grouped, powers, settle
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, WINDOW
 from speakrs_stream.errors import BundleNotFound, ConfigError, MissingExtra, ModelError
 from speakrs_stream.inference.base import Array, Backend, LoadOptions
@@ -87,7 +87,7 @@ class Segmentation:
         return self._settled(
             layout,
             [
-                {LEVEL: layout.level(window), PLACES: places, f"{PIECE}0": piece}
+                {LEVEL: layout.level(powers(window, WINDOW)), PLACES: places, f"{PIECE}0": piece}
                 for window, piece in zip(windows, pieces, strict=True)
             ],
         )
