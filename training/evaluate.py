@@ -15,8 +15,9 @@ from torch import Tensor
 
 from training.data import RATE, Turn, held_out, read_audio, read_rttm, speakers_of
 from training.features import Fbank
+from training.meetings import STEP, WINDOW, Meeting, Network, embeddings, load, training_items
 from training.network import OFFSET, STRIDE, Embedder, weighted_statistics
-from training.teacher import DVector, session
+from training.teacher import DVector, network, session
 
 Embed = Callable[[NDArray[np.float32], float, float], NDArray[np.float32] | None]
 """(samples, first second, last second) to an embedding of that stretch, or None when it is too short."""
@@ -170,12 +171,46 @@ def bundled(bundle: Path) -> Embed:
 
 def teacher(folder: Path) -> Embed:
     """Embeds with the d-vector teacher."""
-    network = DVector(folder)
+    dvector = DVector(folder)
 
     def embed(samples: NDArray[np.float32], first: float, last: float) -> NDArray[np.float32]:
-        return network.utterance(samples[int(first * RATE) : int(last * RATE)], hop=0.4)
+        return dvector.utterance(samples[int(first * RATE) : int(last * RATE)], hop=0.4)
 
     return embed
+
+
+def local_scores(meeting: Meeting, trunk: Network, head: Network) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Cosines between local speakers of windows of one meeting that share no audio: of the same person, of others."""
+    vectors = embeddings(meeting, trunk, head)
+    rows = [(vectors[w, i], w, name) for w, i, name in training_items(meeting) if np.isfinite(vectors[w, i]).all()]
+    if len(rows) < 2:
+        return np.empty(0), np.empty(0)
+    unit = np.stack([vector / np.linalg.norm(vector) for vector, _, _ in rows])
+    windows, names = np.array([w for _, w, _ in rows]), np.array([name for _, _, name in rows])
+    cosines = (unit @ unit.T).astype(np.float64)
+    apart = windows[None] - windows[:, None] >= WINDOW // STEP
+    alike = names[:, None] == names[None]
+    return cosines[apart & alike], cosines[apart & ~alike]
+
+
+def meetings_rate(folder: Path, trunk: Network, head: Network) -> float:
+    """EER between local speakers of cached meetings (`training.meetings`); scores of all meetings are pooled."""
+    scores = [local_scores(load(path), trunk, head) for path in sorted(folder.glob("*.npz"))]
+    return equal_error_rate(np.concatenate([s for s, _ in scores]), np.concatenate([d for _, d in scores]))
+
+
+def networks(model: Embedder) -> tuple[Network, Network]:
+    """Trunk and head of a checkpoint as functions of arrays."""
+
+    @torch.no_grad()
+    def trunk(fbank: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(model.trunk(torch.from_numpy(fbank)).numpy())
+
+    @torch.no_grad()
+    def head(statistics: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(model.head(model.norm(torch.from_numpy(statistics))).numpy())
+
+    return trunk, head
 
 
 def rates(shared: Path, embed: Embed) -> dict[str, float]:
@@ -191,21 +226,29 @@ def rates(shared: Path, embed: Embed) -> dict[str, float]:
 
 
 def main() -> None:
-    """`python -m training.evaluate SHARED [--checkpoint FILE | --bundle DIR]`; without either: the teacher."""
+    """`python -m training.evaluate SHARED [--checkpoint FILE | --bundle DIR [--meetings CACHE…]]`; else the teacher."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("shared", type=Path)
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--bundle", type=Path)
+    parser.add_argument("--meetings", type=Path, nargs="*", default=[], help="folders of cached meetings")
     options = parser.parse_args()
+    parts: tuple[Network, Network] | None = None
     if options.bundle is not None:
         embed = bundled(options.bundle)
+        parts = network(options.bundle / "trunk.onnx"), network(options.bundle / "head.onnx")
     elif options.checkpoint is None:
         embed = teacher(options.shared / "models" / "teachers")
     else:
         model = Embedder()
         model.load_state_dict(torch.load(options.checkpoint, weights_only=True)["average"])
         embed = student(model.eval())
-    print(json.dumps({k: round(v, 2) for k, v in rates(options.shared, embed).items()}))
+        parts = networks(model)
+    if options.meetings and parts is None:
+        parser.error("--meetings needs --checkpoint or --bundle")
+    found = rates(options.shared, embed)
+    found |= {folder.name: meetings_rate(folder, *parts) for folder in options.meetings if parts is not None}
+    print(json.dumps({k: round(v, 2) for k, v in found.items()}))
 
 
 if __name__ == "__main__":

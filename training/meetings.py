@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from training.teacher import session
 log = logging.getLogger(__name__)
 WINDOW = 160_000
 STEP = 16_000
+Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,9 +80,9 @@ def load(path: Path) -> Meeting:
         return Meeting(path.stem, int(held["samples"]), held["activity"], fbank, turns)
 
 
-def embeddings(meeting: Meeting, trunk: object, head: object) -> NDArray[np.float32]:
-    """Embeddings [windows, 3, D] by ONNX sessions; NaN for silent local speakers."""
-    features = trunk.run(None, {"fbank": meeting.fbank[None]})[0][0]  # type: ignore[attr-defined]
+def embeddings(meeting: Meeting, trunk: Network, head: Network) -> NDArray[np.float32]:
+    """Embeddings [windows, 3, D], NaN for the silent; trunk [1, T, 80] to [1, t, C], head [3, 2C] to [3, D]."""
+    features = trunk(meeting.fbank[None])[0]
     count = frame_counts(998)
     result: NDArray[np.float32] | None = None
     for window, activity in enumerate(meeting.activity):
@@ -89,7 +91,7 @@ def embeddings(meeting: Meeting, trunk: object, head: object) -> NDArray[np.floa
         statistics = pool(features[first : first + count], weights[:, : len(features) - first])
         good = np.asarray(np.isfinite(statistics).all(axis=1))
         filled = np.where(good[:, None], statistics, 0).astype(np.float32)
-        vectors = head.run(None, {"statistics": filled})[0]  # type: ignore[attr-defined]
+        vectors = head(filled)
         if result is None:
             result = np.full((len(meeting.activity), 3, vectors.shape[1]), np.nan, dtype=np.float32)
         result[window, good] = vectors[good]

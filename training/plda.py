@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from training import meetings
-from training.teacher import session
+from training.teacher import network
 
 log = logging.getLogger(__name__)
 F64 = NDArray[np.float64]
@@ -84,7 +84,7 @@ def collect(folders: list[Path], bundle: Path, every: int) -> tuple[F64, NDArray
 
     Only every `every`-th window counts: neighbours share most of their audio, which would hide the variation.
     """
-    trunk, head = session(bundle / "trunk.onnx"), session(bundle / "head.onnx")
+    trunk, head = network(bundle / "trunk.onnx"), network(bundle / "head.onnx")
     rows: list[NDArray[np.float32]] = []
     names: list[str] = []
     for path in sorted(p for folder in folders for p in folder.glob("*.npz")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,13 @@ def session(path: Path, threads: int = 1) -> ort.InferenceSession:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def network(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """An ONNX network of one input and one output as a function."""
+    loaded = session(path)
+    name = loaded.get_inputs()[0].name
+    return lambda given: np.asarray(loaded.run(None, {name: given})[0], dtype=np.float32)
 
 
 class DVector:
