@@ -18,6 +18,8 @@ from training.masks import disturbed, random_masks
 from training.melbank import MelBank, Real
 from training.network import OFFSET, RECEPTIVE_FIELD, STRIDE
 
+IN_ROOM, CODED = 0.45, 0.3
+"""Chances of a crop from the room, and, where the bank has them, of a coded one instead of either."""
 POOL = 4_000_000
 """Random numbers drawn once."""
 
@@ -69,9 +71,11 @@ class Augmenter:
         others = rng.integers(0, len(self._bank), count)
         clash = self._bank.speaker(items) == self._bank.speaker(others)
         others[clash] = (others[clash] + len(self._bank) // 2) % len(self._bank)
-        wet = rng.random(count) < 0.45
-        own, dry = self._bank.crops(items, wet, length, rng)
-        other, _ = self._bank.crops(others, wet, length, rng)
+        kinds = (rng.random(count) < IN_ROOM).astype(np.int64)
+        if self._bank.coded:
+            kinds[rng.random(count) < CODED] = 2
+        own, dry = self._bank.crops(items, kinds, length, rng)
+        other, _ = self._bank.crops(others, kinds, length, rng)
         masks = random_masks(count, frames, rng)
         weights = torch.from_numpy(disturbed(masks, rng)) * self._voiced(dry, frames)
         gate = self._gate(torch.from_numpy(masks), length)

@@ -84,9 +84,9 @@ def fit_mel_constants(model: Embedder, batches: list[Batch]) -> None:
     model.trunk.mel_scale.copy_(1 / frames.std(0))
 
 
-def learning_rate(progress: float, step: int, top: float) -> float:
-    """Linear warm-up over 200 steps, then a cosine to nearly zero at progress 1."""
-    return top * min(1.0, (step + 1) / 200) * (0.005 + 0.995 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+def learning_rate(progress: float, step: int, top: float, warm_up: int = 200) -> float:
+    """Linear warm-up over so many steps, then a cosine to nearly zero at progress 1."""
+    return top * min(1.0, (step + 1) / warm_up) * (0.005 + 0.995 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 
 
 class Run:
@@ -97,9 +97,10 @@ class Run:
         self.checkpoint = options.work / f"{options.name}.pt"
         bank = MelBank(banks(options.work))
         self.placed: list[str] = []
+        torch.manual_seed(options.seed)
         self.model = Embedder()
         mean = torch.from_numpy(bank.teacher.mean(axis=0))
-        self.teaching = Teaching(bank.speakers * CLASSES, self.model.head.out_features, mean)
+        self.teaching = Teaching(bank.speakers * CLASSES, self.model.head.out_features, mean, options.subcentres)
         self.average = Average(self.model)
         parameters = [*self.model.parameters(), *self.teaching.parameters()]
         self.optimizer = torch.optim.AdamW(parameters, lr=options.rate, weight_decay=0.03)
@@ -138,10 +139,11 @@ class Run:
         options = self.options
         context = mp.get_context("spawn")
         batches: Queue[Batch] = context.Queue(maxsize=4)
+        first_seed = 1000 + 17 * self.step + 100_003 * options.seed
         workers = [
             context.Process(
                 target=make_batches,
-                args=(batches, str(options.work), str(options.shared), 1000 + 17 * self.step + i, options.batch),
+                args=(batches, str(options.work), str(options.shared), first_seed + i, options.batch),
                 daemon=True,
             )
             for i in range(options.workers)
@@ -151,11 +153,10 @@ class Run:
         if self.step == 0:
             self.begin([batches.get() for _ in range(16 if options.start else 3)])
         trunk = torch.compile(self.model.trunk, dynamic=False) if options.compile else self.model.trunk
-        budget = options.minutes * 60
         clock = time.monotonic()
         sums, measured = torch.zeros(4), self.spent
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "stopping", True))
-        while self.spent < budget and not self.stopping:
+        while self.progress() < 1 and not self.stopping:
             if self.step % 50 == 0:
                 self.place_voices()
             self.one_step(batches, trunk, sums)
@@ -177,6 +178,12 @@ class Run:
             self.measure()
         for worker in workers:
             worker.terminate()
+
+    def progress(self) -> float:
+        """Share of the budget that is used: of the steps, if they are given, else of the minutes."""
+        if self.options.steps is not None:
+            return float(self.step / self.options.steps)
+        return float(self.spent / (self.options.minutes * 60))
 
     def begin(self, batches: list[Batch]) -> None:
         """Constants of the features, or with `--start` everything that a bundle holds."""
@@ -206,9 +213,10 @@ class Run:
             batch = batches.get(timeout=300)
         except queue.Empty:
             raise RuntimeError("no batch within five minutes: a worker has died") from None
-        progress = self.spent / (options.minutes * 60)
+        progress = self.progress()
+        warm_up = 200 if options.steps is None else max(1, min(200, options.steps // 10))
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(progress, self.step, options.rate)
+            group["lr"] = learning_rate(progress, self.step, options.rate, warm_up)
         self.model.train()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             features = trunk(batch.fbank)
@@ -237,6 +245,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--name", default="embedding")
     parser.add_argument("--minutes", type=float, default=80.0, help="wall-clock budget of the whole run")
+    parser.add_argument("--steps", type=int, help="budget in steps instead, of which a tenth is warm-up")
     parser.add_argument("--measure", type=float, default=10.0, help="minutes between measurements")
     parser.add_argument("--start", type=Path, help="folder of a bundle whose embedding is trained further")
     parser.add_argument("--batch", type=int, default=128)
@@ -244,6 +253,8 @@ def main() -> None:
     parser.add_argument("--aam", type=float, default=0.1)
     parser.add_argument("--distil", type=float, default=16.0)
     parser.add_argument("--relate", type=float, default=150.0)
+    parser.add_argument("--subcentres", type=int, default=1, help="centres of each class; the nearest counts")
+    parser.add_argument("--seed", type=int, default=0, help="of weights and crops")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=False)

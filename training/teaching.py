@@ -13,6 +13,9 @@ SCALE = 30.0
 SAME = 0.1
 """How much pairs of one voice, which are few, count in the cosine matrix beside all pairs."""
 
+APART = 0.3
+"""Deviation, in units of the centres' own, by which the further sub-centres of a placed voice begin apart from it."""
+
 
 def ridge(x: Tensor, y: Tensor) -> Tensor:
     """Regularised least squares: the matrix [A, B] that takes x [N, A] to y [N, B]."""
@@ -27,9 +30,11 @@ class Teaching(nn.Module):
     back: Tensor
     """The teacher's centred vectors to embeddings [256, D]: where the centres of new voices begin; zero if unknown."""
 
-    def __init__(self, classes: int, dimension: int, teacher_mean: Tensor) -> None:
+    def __init__(self, classes: int, dimension: int, teacher_mean: Tensor, subcentres: int = 1) -> None:
         super().__init__()
-        self.centres = nn.Parameter(torch.randn(classes, dimension))
+        self.subcentres = subcentres
+        self.centres = nn.Parameter(torch.randn(classes * subcentres, dimension))
+        """[classes * subcentres, D]; those of a class follow each other (sub-centre ArcFace, Deng et al. 2020)."""
         self.regression = nn.Linear(dimension, teacher_mean.shape[0])
         self.register_buffer("teacher_mean", teacher_mean)
         self.register_buffer("back", torch.zeros(teacher_mean.shape[0], dimension))
@@ -50,7 +55,10 @@ class Teaching(nn.Module):
         """Centres of new classes from the teacher's vectors of their voices."""
         if bool(self.back.any()):
             where = functional.normalize(targets - self.teacher_mean) @ self.back
-            self.centres[classes] = functional.normalize(where) * self.centres.shape[1] ** 0.5
+            placed = functional.normalize(where) * self.centres.shape[1] ** 0.5
+            self.centres[classes * self.subcentres] = placed
+            for other in range(1, self.subcentres):
+                self.centres[classes * self.subcentres + other] = placed + APART * torch.randn_like(placed)
 
     def forward(
         self, embedding: Tensor, classes: Tensor, targets: Tensor, margin: float
@@ -59,6 +67,8 @@ class Teaching(nn.Module):
         unit = functional.normalize(embedding)
         known = classes >= 0
         cosine = unit[known] @ functional.normalize(self.centres).T
+        if self.subcentres > 1:
+            cosine = cosine.unflatten(1, (-1, self.subcentres)).amax(2)
         labels = classes[known]
         own = cosine.gather(1, labels[:, None])
         shifted = own * math.cos(margin) - (1 - own.square()).clamp(min=1e-6).sqrt() * math.sin(margin)
