@@ -20,7 +20,7 @@ from training.pyannet import FRAMES, HIDDEN, PyanNet, load_teacher
 from training.student import Student, load_student
 from training.teacher import session
 
-VERSION = "0.2.1"
+VERSION = "0.3.0"
 PLDA_FILES = ("mean1", "lda", "mean2", "mu", "tr", "psi")
 TEACHER_NOTE = "started from pyannote/segmentation (Bredin and Laurent 2021, MIT)"
 DATA_NOTE = "trained on LibriSpeech (CC BY 4.0) with AMI excerpts (CC BY 4.0) unlabelled"

@@ -93,8 +93,8 @@ def load_teacher(path: Path) -> PyanNet:
     return net
 
 
-def load_exported(path: Path) -> PyanNet:
-    """The weights of a PyanNet that `training.export` wrote, float16 storage included."""
+def exported_state(path: Path) -> dict[str, Tensor]:
+    """The weights of a segmentation that `training.export` wrote, a student's too, float16 storage included."""
     import onnx
     from onnx import numpy_helper
 
@@ -105,15 +105,14 @@ def load_exported(path: Path) -> PyanNet:
     def nodes(kind: str) -> list[onnx.NodeProto]:
         return [n for n in graph.node if n.op_type == kind]
 
-    net = PyanNet()
-    state = net.state_dict()
+    state: dict[str, Tensor] = {}
     norms = ["wave_norm", *(f"norms.{i}" for i in range(3))]
     for name, node in zip(norms, nodes("InstanceNormalization"), strict=True):
         state[f"{name}.weight"], state[f"{name}.bias"] = weights[node.input[1]], weights[node.input[2]]
     filters, *convolutions = nodes("Conv")
     state["filters.weight"] = weights[filters.input[1]]
-    for i, node in enumerate(convolutions):
-        state[f"convolutions.{i}.weight"], state[f"convolutions.{i}.bias"] = (weights[k] for k in node.input[1:])
+    for name, node in zip(["convolutions.0", "convolutions.1", "join"], convolutions, strict=False):
+        state[f"{name}.weight"], state[f"{name}.bias"] = (weights[k] for k in node.input[1:])
     for layer, node in enumerate(nodes("LSTM")):
         w, r, b = (weights[node.input[k]] for k in (1, 2, 3))
         for direction, suffix in enumerate(("", "_reverse")):
@@ -124,5 +123,11 @@ def load_exported(path: Path) -> PyanNet:
     names = ["linear.0", "linear.1", "classifier"]
     for name, product, bias in zip(names, nodes("MatMul"), nodes("Add"), strict=True):
         state[f"{name}.weight"], state[f"{name}.bias"] = weights[product.input[1]].T, weights[bias.input[1]]
-    net.load_state_dict(state)
+    return state
+
+
+def load_exported(path: Path) -> PyanNet:
+    """The PyanNet that `training.export` wrote."""
+    net = PyanNet()
+    net.load_state_dict(exported_state(path))
     return net.eval()

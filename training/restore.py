@@ -1,4 +1,4 @@
-"""The embedding network of a bundle back in PyTorch, batch norms unfolded, so that training can go on from it."""
+"""The networks of a bundle back in PyTorch, the embedding with its batch norms unfolded, so that training can go on."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from training.augment import Batch
 from training.network import Conv2dBlock, Embedder, Residual1d, weighted_statistics
+from training.pyannet import PyanNet, exported_state
+from training.student import student_of
 
 Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
@@ -76,3 +78,13 @@ def restored(bundle: Path, batch: Batch) -> Embedder:
     model.head.weight.copy_(matrix * deviation)
     model.head.bias.copy_(bias + matrix @ model.norm.running_mean)
     return model
+
+
+def restored_segmentation(path: Path) -> PyanNet:
+    """A segmentation back in PyTorch: from a checkpoint, or from what `training.export` or `training.fast` wrote."""
+    state = exported_state(path) if path.suffix == ".onnx" else torch.load(path, weights_only=True)
+    if "join.weight" in state:
+        return student_of(state)
+    net = PyanNet()
+    net.load_state_dict(state)
+    return net.eval()

@@ -80,10 +80,14 @@ def start_from(student: Student, pyannet: PyanNet) -> None:
     student.load_state_dict(state)
 
 
-def load_student(path: Path) -> Student:
+def student_of(state: dict[str, Tensor]) -> Student:
     """A trained student; its shape is read off its weights."""
-    state = torch.load(path, weights_only=True)
     recurrent = [name for name in state if name.startswith("lstm.weight_hh") and not name.endswith("reverse")]
     student = Student(len(state["classifier.bias"]) // len(POWERSET), len(recurrent))
     student.load_state_dict(state)
     return student.eval()
+
+
+def load_student(path: Path) -> Student:
+    """A student from the checkpoint of `training.distil`."""
+    return student_of(torch.load(path, weights_only=True))
