@@ -9,6 +9,7 @@ import json
 import logging
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -64,14 +65,14 @@ def local_errors(hard: NDArray[np.float32], truth: NDArray[np.float32] | NDArray
     return best
 
 
-def decide(net: PyanNet, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+def decide(net: Callable[[Tensor], Tensor], samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Binary activity [B, 589, 3] of windows [B, 160000]."""
     with torch.no_grad():
         classes = net(torch.from_numpy(samples)[:, None]).argmax(-1)
     return np.asarray(POWERSET[classes].numpy())
 
 
-def real_errors(net: PyanNet, clips: list[Path]) -> dict[str, float]:
+def real_errors(net: Callable[[Tensor], Tensor], clips: list[Path]) -> dict[str, float]:
     """Missed, false alarm and local confusion in percent of speech over windows every 5 s of real clips."""
     total = np.zeros(4)
     for clip in clips:
