@@ -12,6 +12,7 @@ NEEDED = (
     "speakrs_stream/models/embedded/segmentation.onnx",
     "speakrs_stream/models/embedded/fast.json",
     "speakrs_stream/models/embedded/segmentation-fast.onnx",
+    "speakrs_stream/models/embedded/trunk-fast.onnx",
     "speakrs_stream/demo/meeting.flac",
     "speakrs_stream/demo/meeting.rttm",
     "speakrs_stream/formats/diarization.schema.json",
@@ -28,8 +29,8 @@ MOST_BUNDLE = 8_000_000
 """Bytes of a bundle."""
 FOLDER = "speakrs_stream/models/embedded/"
 BUNDLES = {
-    "embedded": ("fast.json", "segmentation-fast.onnx", "MODEL_CARD_FAST.md"),
-    "embedded-fast": ("manifest.json", "segmentation.onnx", "MODEL_CARD.md"),
+    "embedded": ("fast.json", "segmentation-fast.onnx", "trunk-fast.onnx", "MODEL_CARD_FAST.md"),
+    "embedded-fast": ("manifest.json", "segmentation.onnx", "trunk.onnx", "MODEL_CARD.md"),
 }
 """Bundle -> what of the folder they share belongs to the other alone."""
 

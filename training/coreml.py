@@ -4,7 +4,8 @@
 
 Each node of the ONNX graph becomes an operation of MIL, with the same weights; shapes are fixed, since CoreML plans for
 them: one window for the segmentation, one step of new audio and the first step for the trunk, three speakers for the
-head. `FOLDER/NAME.mlpackage` can be compiled on a Mac (`xcrun coremlcompiler compile`) and is then found by the backend
+head. Convolutions that a bundle has in int8 are computed in float32 too, with the weights as they were rounded.
+`FOLDER/NAME.mlpackage` can be compiled on a Mac (`xcrun coremlcompiler compile`) and is then found by the backend
 `coreml` beside `NAME.onnx`. Runs anywhere; only the prediction takes a Mac. Needs `coremltools` and `onnx`.
 """
 
@@ -24,6 +25,7 @@ from speakrs_stream.core.embedding.fbank import FBANK_PER_WINDOW
 from speakrs_stream.core.grid import WINDOW
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS
 from speakrs_stream.models.bundle import ModelBundle
+from training.plain import without_quantization
 
 Value = Any
 """What an ONNX tensor became: a NumPy array where it is constant, else a variable of MIL."""
@@ -160,7 +162,7 @@ def program(path: Path, shapes: dict[str, tuple[int, ...]]) -> Any:
     import coremltools as ct
     from coremltools.converters.mil import Builder as mb
 
-    translation = Translation(onnx.load(str(path)))
+    translation = Translation(without_quantization(onnx.load(str(path))))
     names = list(shapes)
 
     def build(*inputs: Value) -> Value:

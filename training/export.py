@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -17,6 +16,7 @@ from training.features import Fbank
 from training.graph import Graph
 from training.network import OFFSET, RECEPTIVE_FIELD, STRIDE, Conv2dBlock, Embedder, Residual1d, Residual2d
 from training.pyannet import FRAMES, HIDDEN, PyanNet, load_teacher
+from training.record import record
 from training.student import Student, load_student
 from training.teacher import session
 
@@ -190,13 +190,6 @@ def check(folder: Path, model: Embedder, net: PyanNet) -> dict[str, float]:
         "embedding_min_cosine": float(cosine.min()),
         "segmentation_max_probability_difference": float(np.abs(np.exp(classes) - np.exp(output)).max()),
     }
-
-
-def record(path: Path, licence: str, source: str) -> dict[str, object]:
-    """What a manifest says of a file."""
-    content = path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    return {"sha256": digest, "bytes": len(content), "licence": licence, "source": source}
 
 
 def manifest(folder: Path, model: Embedder, clustering: dict[str, float], segmentation_note: str) -> dict[str, object]:

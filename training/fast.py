@@ -1,8 +1,11 @@
-"""The bundle `embedded-fast`: a student's segmentation beside everything else of a bundle.
+"""The bundle `embedded-fast`: a student's segmentation and the trunk in int8, beside everything else of a bundle.
 
-    python -m training.fast STUDENT.pt BUNDLE --silence -0.2 --overlap 0.9 --set threshold=0.7 --set Fb=2.4
+    python -m training.fast STUDENT.pt BUNDLE --silence -0.5 --overlap 1.2 --set threshold=0.68 --set Fb=2.4 \\
+        --int8 MEETINGS…
 
-writes `segmentation-fast.onnx` and the manifest `fast.json` into BUNDLE; its other files are shared.
+writes `segmentation-fast.onnx`, `trunk-fast.onnx` and the manifest `fast.json` into BUNDLE; its other files are shared.
+Convolutions are in int8 with ranges seen on MEETINGS, folders of recordings (`training/quantize.py`); without `--int8`
+the segmentation is in float32 and the trunk the bundle's own.
 """
 
 from __future__ import annotations
@@ -14,12 +17,16 @@ from typing import Any
 
 import torch
 
+from speakrs_stream.models.bundle import ModelBundle
 from speakrs_stream.models.manifest import MANIFEST
-from training.export import export_segmentation, record
+from training.export import DATA_NOTE, export_segmentation
 from training.pyannet import POWERSET
+from training.quantize import segmentation, trunk
+from training.record import record
 from training.student import Student, load_student
 
-NETWORK, WRITTEN, CARD = "segmentation-fast.onnx", "fast.json", "MODEL_CARD_FAST.md"
+NETWORK, TRUNK, WRITTEN, CARD = "segmentation-fast.onnx", "trunk-fast.onnx", "fast.json", "MODEL_CARD_FAST.md"
+VERSION = "0.3.0"
 NOTE = "pyannote/segmentation (Bredin & Laurent 2021); a student of it, taught by training/distil.py"
 
 
@@ -34,14 +41,25 @@ def biased(student: Student, silence: float, overlap: float) -> Student:
 def manifest(folder: Path, settings: dict[str, float]) -> dict[str, Any]:
     """The manifest of the bundle in a folder, with the student's network and settings in place of its own."""
     data: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    files = {name: one for name, one in data["files"].items() if name not in ("segmentation.onnx", "MODEL_CARD.md")}
-    for name, licence, source in ((NETWORK, "MIT", NOTE), (CARD, "Apache-2.0", "this project")):
+    small = (folder / TRUNK).exists()
+    others = {"segmentation.onnx", "MODEL_CARD.md"} | ({"trunk.onnx"} if small else set())
+    files = {name: one for name, one in data["files"].items() if name not in others}
+    for name, licence, source in (
+        (NETWORK, "MIT", NOTE),
+        (TRUNK, "Apache-2.0", f"{DATA_NOTE}; in int8"),
+        (CARD, "Apache-2.0", "this project"),
+    ):
         if (folder / name).exists():
             files[name] = record(folder / name, licence, source)
+    embedding = data["embedding"]
+    if small:
+        embedding = embedding | {"trunk": embedding["trunk"] | {"file": TRUNK}}
     return data | {
         "name": "embedded-fast",
-        "description": "Shipped with the package: `embedded` with a quicker segmentation, for many streams.",
+        "version": VERSION,
+        "description": "Shipped with the package: `embedded` with quicker networks, for many streams.",
         "segmentation": data["segmentation"] | {"file": NETWORK},
+        "embedding": embedding,
         "clustering": data["clustering"] | settings,
         "files": dict(sorted(files.items())),
     }
@@ -55,9 +73,17 @@ def main() -> None:
     parser.add_argument("--silence", type=float, default=0.0, help="added to the logit of nobody")
     parser.add_argument("--overlap", type=float, default=0.0, help="added to the logits of two at once")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="clustering setting")
+    parser.add_argument(
+        "--int8", type=Path, nargs="+", metavar="FOLDER", help="convolutions in int8, ranges from these"
+    )
     options = parser.parse_args()
     student = biased(load_student(options.student), options.silence, options.overlap)
-    export_segmentation(student, options.bundle / NETWORK, NOTE)
+    network, small = options.bundle / NETWORK, options.bundle / TRUNK
+    export_segmentation(student, network, NOTE)
+    small.unlink(missing_ok=True)
+    if options.int8:
+        segmentation(network, options.int8, network)
+        trunk(ModelBundle.open(options.bundle), options.int8, small)
     settings = {name: float(value) for name, value in (one.split("=", 1) for one in options.set)}
     text = json.dumps(manifest(options.bundle, settings), indent=1) + "\n"
     (options.bundle / WRITTEN).write_text(text, encoding="utf-8")

@@ -94,11 +94,13 @@ def load_teacher(path: Path) -> PyanNet:
 
 
 def exported_state(path: Path) -> dict[str, Tensor]:
-    """The weights of a segmentation that `training.export` wrote, a student's too, float16 storage included."""
+    """The weights of a segmentation that `training.export` wrote, a student's too, however they are stored."""
     import onnx
     from onnx import numpy_helper
 
-    graph = onnx.load(str(path)).graph
+    from training.plain import without_quantization
+
+    graph = without_quantization(onnx.load(str(path))).graph
     weights = {t.name: torch.from_numpy(np.array(numpy_helper.to_array(t))).float() for t in graph.initializer}
     weights |= {n.output[0]: weights[n.input[0]] for n in graph.node if n.op_type == "Cast"}
 

@@ -13,7 +13,8 @@ import shutil
 from pathlib import Path
 
 from speakrs_stream.models.manifest import MANIFEST
-from training.export import TEACHER_NOTE, VERSION, export_segmentation, record
+from training.export import TEACHER_NOTE, VERSION, export_segmentation
+from training.record import record
 from training.restore import restored_segmentation
 
 NETWORK, CARD = "segmentation.onnx", "MODEL_CARD.md"

@@ -27,29 +27,32 @@ class Whole(OnnxBackend):
     carries = False
 
 
-@pytest.mark.parametrize("name", ["embedded", "embedded-fast"])
-def test_a_shipped_network_carried_over_a_recording(name: str) -> None:
-    """From chunks, in batches of several sizes, as a stream does it."""
+@pytest.mark.parametrize(("name", "near", "apart"), [("embedded", 0.02, 0), ("embedded-fast", 0.1, 4)])
+def test_a_shipped_network_carried_over_a_recording(name: str, near: float, apart: int) -> None:
+    """From chunks, in batches of several sizes, as a stream does it.
+
+    near: how far log-probabilities may lie apart; apart: frames that may change, since int8 rounds what is alike apart
+    """
     bundle = resolve(name)
-    apart, whole = Networks(bundle, OnnxBackend()), Networks(bundle, Whole())
-    assert apart.filters
+    carried, whole = Networks(bundle, OnnxBackend()), Networks(bundle, Whole())
+    assert carried.filters
     samples, _ = soundfile.read(MEETING, dtype="float32", frames=WINDOW + 3 * 16_000)
-    filters = Filters(apart.filters, 16_000)
+    filters = Filters(carried.filters, 16_000)
     for window in range(4):
         chunks = filters.begin(window, samples[16_000 * window : 16_000 * window + WINDOW])
         inputs = np.stack([samples[slice(*filters.samples(chunk))] for chunk in chunks[1:]] or [np.zeros(0)])
         for chunk in chunks if window else chunks[:1]:
-            filters.have(chunk, apart.filter(samples[None, slice(*filters.samples(chunk))])[0])
+            filters.have(chunk, carried.filter(samples[None, slice(*filters.samples(chunk))])[0])
         if not window:
-            for chunk, results in zip(chunks[1:], apart.filter(inputs), strict=True):
+            for chunk, results in zip(chunks[1:], carried.filter(inputs), strict=True):
                 filters.have(chunk, results)
     windows = np.stack([samples[16_000 * n : 16_000 * n + WINDOW] for n in range(4)])
     feeds = [filters.inputs(n) for n in range(4)]
     assert next(iter(feeds[0])) == LEVEL, "the scheduler tells questions apart by their first input"
-    found, expected = apart.segment_filtered(feeds), whole.segment(windows)
-    np.testing.assert_allclose(found, expected, atol=0.02)
-    np.testing.assert_array_equal(found.argmax(axis=2), expected.argmax(axis=2))
-    alone = np.concatenate([apart.segment_filtered([one]) for one in feeds])
+    found, expected = carried.segment_filtered(feeds), whole.segment(windows)
+    np.testing.assert_allclose(found, expected, atol=near)
+    assert np.count_nonzero(found.argmax(axis=2) != expected.argmax(axis=2)) <= apart
+    alone = np.concatenate([carried.segment_filtered([one]) for one in feeds])
     np.testing.assert_allclose(found, alone, atol=1e-4)
 
 

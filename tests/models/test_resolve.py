@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,13 +49,17 @@ def test_the_embedded_bundle_is_the_default() -> None:
     assert path() == EMBEDDED_DIRECTORY
 
 
-def test_the_fast_bundle_shares_all_but_the_segmentation() -> None:
+def test_the_fast_bundle_shares_head_and_tables() -> None:
     plain, fast = resolve(), resolve("embedded-fast")
     assert fast.name == "embedded-fast" and fast.directory == plain.directory and fast.sha256 != plain.sha256
     assert fast.bytes <= 8_000_000 and len(verify("embedded-fast")) == len(fast.files)
     own = set(fast.files) - set(plain.files)
-    assert own == {"segmentation-fast.onnx", "MODEL_CARD_FAST.md"}
-    assert fast.segmentation.file == "segmentation-fast.onnx" and fast.embedding == plain.embedding
+    assert own == {"segmentation-fast.onnx", "trunk-fast.onnx", "MODEL_CARD_FAST.md"}
+    assert fast.segmentation.file == "segmentation-fast.onnx"
+    assert fast.embedding.trunk is not None and plain.embedding.trunk is not None
+    assert fast.embedding.trunk == replace(plain.embedding.trunk, main=fast.embedding.trunk.main)
+    assert fast.embedding.trunk.file == "trunk-fast.onnx"
+    assert fast.embedding.head == plain.embedding.head and fast.embedding.dimension == plain.embedding.dimension
     assert path("embedded-fast") == EMBEDDED_DIRECTORY
     assert resolve(EMBEDDED_DIRECTORY / "fast.json").sha256 == fast.sha256
 
