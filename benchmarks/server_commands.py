@@ -329,9 +329,10 @@ def drain(count: int, lazy: int, out: Path | None) -> None:
 @click.option("--most", default=64, show_default=True, help="Sessions at which to stop.")
 @click.option("--seconds", default=45.0, show_default=True, help="Of real time at each number of sessions.")
 @click.option("--max-delay-ms", default=4000, show_default=True)
+@click.option("--bundle", default="embedded", show_default=True, help="Networks.")
 @out_option
-def capacity(least: int, most: int, seconds: float, max_delay_ms: int, out: Path | None) -> None:
-    """Real-time sessions with the embedded bundle before p99 of final latency passes the delay by half a second."""
+def capacity(least: int, most: int, seconds: float, max_delay_ms: int, bundle: str, out: Path | None) -> None:
+    """Real-time sessions before p99 of final latency passes the delay by half a second."""
 
     async def work(process: ServerProcess) -> Figures:
         table: dict[int, Any] = {}
@@ -360,7 +361,7 @@ def capacity(least: int, most: int, seconds: float, max_delay_ms: int, out: Path
             "servers_own_estimate": estimates,
         }
 
-    measured("capacity", work, "real", out, load_limit=0)
+    measured("capacity", work, "real", out, load_limit=0, bundle=bundle)
 
 
 @server_command.command("memory")
