@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from training.distil import held_windows
 from training.pools import Pool, layers_of, sound_windows, stored, unaltered
-from training.pyannet import POWERSET, PyanNet
+from training.pyannet import PyanNet, shifted
 from training.restore import restored_segmentation
 from training.segmentation import real_errors, simulated_errors
 from training.sounds import SOUNDS, Draw, heard
@@ -140,16 +140,6 @@ def claims(net: PyanNet, pools: dict[str, Pool]) -> dict[str, float]:
     with torch.no_grad():
         found = {k: net.answers(layers_of(net, p.features.float())[-1]).argmax(-1) > 0 for k, p in pools.items()}
     return {name: round(100 * float(frames.float().mean()), 1) for name, frames in found.items()}
-
-
-def shifted(net: PyanNet, silence: float, overlap: float) -> PyanNet:
-    """The network with something added to its logits of nobody and of two at once."""
-    people = POWERSET.sum(dim=1)
-    added = silence * (people == 0) + overlap * (people > 1)
-    new = copy.deepcopy(net)
-    with torch.no_grad():
-        new.classifier.bias.add_(added.repeat(len(new.classifier.bias) // len(added)))
-    return new
 
 
 def pools_of(shipped: PyanNet, options: argparse.Namespace) -> list[Pool]:

@@ -52,8 +52,9 @@ def options(**more: object) -> argparse.Namespace:
 
 def test_somebody_is_heard_less_in_music_after_a_few_steps() -> None:
     torch = pytest.importorskip("torch")
-    from training.hush import claims, heard_loss, shifted, teach
+    from training.hush import claims, heard_loss, teach
     from training.pools import Pool
+    from training.pyannet import shifted
     from training.restore import restored_segmentation
 
     shipped = restored_segmentation(STUDENT)
@@ -79,7 +80,7 @@ def test_somebody_is_heard_less_in_music_after_a_few_steps() -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_a_segmentation_goes_back_into_its_bundle(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
-    from training.hush import shifted
+    from training.pyannet import shifted
     from training.replace import replace
     from training.restore import restored_segmentation
 
