@@ -25,10 +25,7 @@ def without_quantization(model: onnx.ModelProto) -> onnx.ModelProto:
             stands_for[node.output[0]] = node.input[0]
         else:
             kept.append(node)
-    del graph.node[:]
-    graph.node.extend(kept)
-    _drop_unused(graph)
-    return model
+    return _of_nodes(model, kept)
 
 
 def _folded(model: onnx.ModelProto, rules: dict[str, object]) -> onnx.ModelProto:
@@ -43,10 +40,7 @@ def _folded(model: onnx.ModelProto, rules: dict[str, object]) -> onnx.ModelProto
             graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
         else:
             kept.append(node)
-    del graph.node[:]
-    graph.node.extend(kept)
-    _drop_unused(graph)
-    return model
+    return _of_nodes(model, kept)
 
 
 def _dequantized(node: onnx.NodeProto, given: list[NDArray[np.generic]]) -> NDArray[np.float32]:
@@ -59,8 +53,12 @@ def _dequantized(node: onnx.NodeProto, given: list[NDArray[np.generic]]) -> NDAr
     return np.asarray((values - zero) * scale, np.float32)
 
 
-def _drop_unused(graph: onnx.GraphProto) -> None:
-    used = {name for node in graph.node for name in node.input} | {entry.name for entry in graph.output}
+def _of_nodes(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> onnx.ModelProto:
+    """The model with these nodes, and no tensor that nothing reads."""
+    graph = model.graph
+    used = {name for node in nodes for name in node.input} | {entry.name for entry in graph.output}
     weights = [entry for entry in graph.initializer if entry.name in used]
-    del graph.initializer[:]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
     graph.initializer.extend(weights)
+    return model

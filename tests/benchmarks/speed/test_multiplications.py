@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 
 import onnx
@@ -15,18 +16,11 @@ def saved(
     path: Path, nodes: list[onnx.NodeProto], shapes: dict[str, list[int | str]], weights: dict[str, list[int]]
 ) -> Path:
     inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
-    tensors = [helper.make_tensor(name, TensorProto.FLOAT, dims, [0.0] * _size(dims)) for name, dims in weights.items()]
+    tensors = [helper.make_tensor(name, TensorProto.FLOAT, dims, [0.0] * prod(dims)) for name, dims in weights.items()]
     output = helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, None)
     model = helper.make_model(helper.make_graph(nodes, "one", inputs, [output], tensors))
     onnx.save(model, path)
     return path
-
-
-def _size(dims: list[int]) -> int:
-    size = 1
-    for length in dims:
-        size *= length
-    return size
 
 
 def test_a_convolution(tmp_path: Path) -> None:
