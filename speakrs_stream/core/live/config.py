@@ -24,7 +24,8 @@ class LiveConfig:
     recluster: int = 5 * SAMPLE_RATE
     """Samples between re-clusterings once a stream is `early` old; before, and around newcomers, every step.
 
-    Twice as many when much is remembered and nobody waits to be split off or merged (`identity.CALM`).
+    More in proportion to what is remembered, up to six times, while nobody waits to be split off or merged
+    (`identity.CALM`).
     """
 
     early: int = 60 * SAMPLE_RATE

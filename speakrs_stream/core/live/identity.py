@@ -41,11 +41,12 @@ REJECTED = -10.0
 """Score of a speaker that the user said it is not: below any other, so that only who is left over gets it."""
 
 
-CALM_ITEMS = 128
-"""Embeddings remembered from which on those of a few seconds more hardly move anything."""
+CALM = 64
+"""Embeddings remembered for which `recluster` samples are waited between re-clusterings, while no split or merge waits.
 
-CALM = 2
-"""Times as long between re-clusterings then, while no split or merge waits for them."""
+The more there are, the less do those of a few seconds more move, and the longer does a re-clustering take: waiting in
+proportion keeps its cost for a second of sound about the same however long a stream is.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,8 +245,8 @@ class Identity:
             return False
         since = heard.processed - self._last_recluster
         early = heard.processed <= self.live.early
-        calm = len(self.memory) >= CALM_ITEMS and not self._patience
-        return self._due or early or since >= self.live.recluster * (CALM if calm else 1)
+        wait = self.live.recluster * (1 if self._patience else max(CALM, len(self.memory)) / CALM)
+        return self._due or early or since >= wait
 
     def _recluster(self, processed: int) -> list[SpeakerEvent]:
         self._due = False

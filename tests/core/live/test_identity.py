@@ -155,15 +155,18 @@ def test_clusters_that_sound_like_one_voice_are_one_person_however_often_they_ar
     assert len(room.identity.people) == 2, "unless the user says that there are more"
 
 
-def test_once_much_is_remembered_clusters_are_made_half_as_often() -> None:
-    room = Room(apart(3))
-    counts = []
-    for _ in range(5):  # a minute each, a new embedding a second
+def test_the_more_is_remembered_the_longer_is_waited_between_clusterings() -> None:
+    room, last, waits = Room(apart(3)), 0, []
+    for second in range(300):  # a new embedding each
         before = room.identity.reclusterings
-        for window in range(60):
-            room.hear(window // 10 % 3)
-        counts.append(room.identity.reclusterings - before)
-    assert counts[0] >= 50 and counts[1] == 12 and counts[3:] == [6, 6]
+        room.hear(second // 10 % 3)
+        if room.identity.reclusterings > before:
+            waits.append((second, second - last, len(room.identity.memory)))
+            last = second
+    assert len([wait for second, wait, _ in waits if second < 60 and wait == 1]) >= 50
+    later = [(wait, remembered) for second, wait, remembered in waits if second > 70]
+    assert all(max(5, 5 * remembered / 64) <= wait <= 1 + 5 * 256 / 64 for wait, remembered in later)
+    assert 15 <= len(later) <= 25
 
 
 def test_noise_alone_makes_no_new_speakers() -> None:
