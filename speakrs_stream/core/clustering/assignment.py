@@ -41,9 +41,7 @@ def constrained(score: F64, active: Array) -> I64:
         score = np.where(known, score, low if low < np.inf else 0.0)
     # where every active row has its own best cluster, that is the optimum: no solver needed
     out = np.where(active, score.argmax(axis=2), -1 - np.arange(active.shape[1]))
-    ordered = np.sort(out, axis=1)
-    hard = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
-    hardest = np.flatnonzero(hard).tolist()
+    hardest = [window for window, row in enumerate(out.tolist()) if len(set(row)) < len(row)]
     low = float(score.min()) - 1.0 if hardest else 0.0
     for window in hardest:
         filled = np.where(active[window][:, None], score[window], low)

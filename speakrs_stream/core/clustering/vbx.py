@@ -8,11 +8,12 @@ Fa and Fb scales of evidence and prior. Each item may carry a weight: how many e
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
-from speakrs_stream.core.arrays import F64, I64
+from speakrs_stream.core.arrays import F64, I64, Array
 
 PRIOR_FLOOR = 1e-8
 
@@ -52,39 +53,52 @@ def vbx(
     epsilon: float,
     weights: F64 | None = None,
     pi: F64 | None = None,
+    drop_after: Collection[int] = (),
+    keep_prior: float = 0.0,
 ) -> Vbx:
     """Iterate from responsibilities `gamma` (items, speakers) until the evidence bound settles.
 
-    y: (items, d) float64; phi: (d,); weights: (items,) or None for one each; pi: (speakers,) or None for equal.
+    y: (items, d) float64; phi: (d,); weights: (items,) or None for one each; pi: (speakers,) or None for equal;
+    drop_after: iterations after which speakers whose prior is not above `keep_prior` are left out, the largest kept
     """
     items, d = y.shape
     pi = np.full(gamma.shape[1], 1.0 / gamma.shape[1]) if pi is None else pi
     w = np.ones(items) if weights is None else weights
-    G = -0.5 * ((y**2).sum(axis=1) + d * np.log(2 * np.pi))  # constant of (23)
     rho = y * np.sqrt(phi)  # (18)
-    weighted_rho = rho * w[:, None]
+    weighted_rho = rho if weights is None else rho * w[:, None]
+    G = -0.5 * (np.einsum("nd,nd->n", y, y) + d * np.log(2 * np.pi))  # of (23): alike for all speakers of an item
+    constant = float(Fa * (w @ G))
     ratio = Fa / Fb
     bounds: list[float] = []
-    alpha = invL = np.zeros((gamma.shape[1], d))
-    held = w @ gamma  # by each speaker
-    for _ in range(max_iterations):
+    shares: Array = gamma.T  # (speakers, items): sums over speakers are then quick
+    alpha = invL = np.zeros((len(shares), d))
+    held = shares @ w  # by each speaker
+    before = -np.inf
+    for iteration in range(1, max_iterations + 1):
         invL = 1.0 / (1.0 + ratio * held[:, None] * phi)  # (17)
-        alpha = ratio * invL * (gamma.T @ weighted_rho)  # (16)
-        log_joint = rho @ alpha.T  # (items, speakers), by far the largest array: changed in place from here on
-        log_joint -= 0.5 * ((invL + alpha**2) @ phi)
-        log_joint += G[:, None]
-        log_joint *= Fa  # (23)
-        log_joint += np.log(pi + PRIOR_FLOOR)
-        highest = log_joint.max(axis=1, keepdims=True)
-        log_joint -= highest
-        gamma = np.exp(log_joint, out=log_joint)
-        total = gamma.sum(axis=1, keepdims=True)
-        gamma /= total
-        held = w @ gamma
+        alpha = ratio * invL * (shares @ weighted_rho)  # (16)
+        square = alpha * alpha
+        # (23) less Fa G; by far the largest array, changed in place from here on
+        shares = (Fa * alpha) @ rho.T
+        shares += (np.log(pi + PRIOR_FLOOR) - 0.5 * Fa * ((invL + square) @ phi))[:, None]
+        highest = np.maximum.reduce(shares, axis=0)
+        shares -= highest
+        np.exp(shares, out=shares)
+        total = np.add.reduce(shares, axis=0)
+        shares /= total
+        held = shares @ w
         pi = held / held.sum()
-        log_x = (highest + np.log(total))[:, 0]
-        bound = float(w @ log_x + Fb * 0.5 * np.sum(np.log(invL) - invL - alpha**2 + 1.0))  # (25)
+        prior = Fb * 0.5 * float((np.log(invL) - invL - square).sum() + invL.size)
+        bound = constant + float(w @ (highest + np.log(total))) + prior  # (25)
         bounds.append(bound)
-        if len(bounds) > 1 and bound - bounds[-2] < epsilon:
+        if bound - before < epsilon:
             break
-    return Vbx(gamma, pi, alpha, invL, tuple(bounds))
+        before = bound
+        if iteration in drop_after and iteration < max_iterations:
+            kept = pi > keep_prior
+            if not kept.any():
+                kept = pi == pi.max()
+            if not kept.all():
+                shares, held, pi = shares[kept], held[kept], pi[kept]
+                before = -np.inf  # of other speakers
+    return Vbx(np.ascontiguousarray(shares.T), pi, alpha, invL, tuple(bounds))

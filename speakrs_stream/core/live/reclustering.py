@@ -15,7 +15,7 @@ from speakrs_stream.core.config import ClusteringConfig, SpeakerBounds
 from speakrs_stream.core.live.memory import Items
 from speakrs_stream.core.live.merging import merge_to
 
-STAGES = (2, 2)
+DROP_AFTER = (2, 4)
 """Iterations of VBx after which empty clusters are dropped."""
 
 
@@ -33,25 +33,24 @@ def recluster(items: Items, phi: F64, config: ClusteringConfig, bounds: SpeakerB
     """Cluster at least one item; the cost depends on the number of rows only, not on what they weigh."""
     if len(items) == 1:
         return Clusters(np.zeros(1, np.int64), items.raw.copy())
-    gamma, pi = start_from(ahc.quick(items.raw, config.threshold), config.init_smoothing), None
     # The start has many small clusters, of which the first iterations take nearly everything: those that are empty
     # then stay empty, and are left out of the further ones.
-    for iterations in (*STAGES, max(1, config.max_iterations - sum(STAGES))):
-        found = vbx(
-            items.features,
-            phi,
-            gamma,
-            Fa=config.Fa,
-            Fb=config.Fb,
-            max_iterations=iterations,
-            epsilon=config.epsilon,
-            weights=items.weight,
-            pi=pi,
-        )
-        kept = found.pi > config.keep_prior
-        if not kept.any():
-            kept = found.pi == found.pi.max()
-        gamma, pi = found.gamma[:, kept], found.pi[kept]
+    found = vbx(
+        items.features,
+        phi,
+        start_from(ahc.quick(items.raw, config.threshold), config.init_smoothing),
+        Fa=config.Fa,
+        Fb=config.Fb,
+        max_iterations=config.max_iterations,
+        epsilon=config.epsilon,
+        weights=items.weight,
+        drop_after=DROP_AFTER,
+        keep_prior=config.keep_prior,
+    )
+    kept = found.pi > config.keep_prior
+    if not kept.any():
+        kept = found.pi == found.pi.max()
+    gamma = found.gamma[:, kept]
     labels = _bounded(items, np.unique(gamma.argmax(axis=1), return_inverse=True)[1], bounds)
     return Clusters(labels, means(items, labels))
 
