@@ -23,8 +23,9 @@ PARTS = {
     ),
     "level of the window, for carried filters": ("core.filters:Filters._level",),
     "pooling, and gathering features for it": (
-        "core.embedding.extraction:Extraction._gathered",
-        *("core.embedding.extraction:Extraction._begin", "core.embedding.extraction:pool"),
+        *("core.embedding.extraction:Extraction._gathered", "core.embedding.extraction:Extraction._begin"),
+        *("core.embedding.extraction:moments", "core.embedding.extraction:pool_moments"),
+        "core.embedding.extraction:pool",
     ),
     "decoding and masks": ("core.session:decode", "core.embedding.extraction:Extraction.push"),
     "history and counts": (

@@ -97,8 +97,7 @@ def powers(samples: F32, length: int) -> F64:
     exact = samples.reshape(-1, length).astype(np.float64)
     out = np.empty((len(exact), 2))
     np.add.reduce(exact, axis=1, out=out[:, 0])
-    np.square(exact, out=exact)
-    np.add.reduce(exact, axis=1, out=out[:, 1])
+    np.einsum("nd,nd->n", exact, exact, out=out[:, 1])
     return out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from speakrs_stream.core.arrays import F32
 from speakrs_stream.core.embedding.pooling import (
     clean_frames,
     clean_masks,
+    moments,
     pool,
+    pool_moments,
     resample_centred,
     resample_nearest,
 )
@@ -44,6 +47,29 @@ def plain_pool(features: F32, weights: F32) -> list[list[float]]:
         ]
         out.append(means + deviations)
     return out
+
+
+@settings(deadline=None, max_examples=40)
+@given(seeds, st.integers(1, 60), st.integers(1, 6))
+def test_pooling_what_windows_share_gives_the_same(seed: int, time: int, channels: int) -> None:
+    generator = np.random.default_rng(seed)
+    features = (generator.standard_normal((time, channels)) + generator.normal(0, 3, channels)).astype(np.float32)
+    weights = (generator.random((3, time)) < 0.6).astype(np.float32)
+    edges = sorted({0, time, *generator.integers(0, time + 1, 4).tolist()})
+    parts = [(moments(features[low:high]), weights[:, low:high]) for low, high in pairwise(edges)]
+    heard = [(both, share) for both, share in parts if share.any()] or parts[:1]  # silent ones need not be there
+    before = [(both.copy(), share.copy()) for both, share in heard]
+    pooled = pool_moments(heard, weights)
+    assert pooled.dtype == np.float32
+    mean, deviation = np.split(pool(features, weights), 2, axis=1)
+    np.testing.assert_allclose(pooled[:, :channels], mean, rtol=1e-4, atol=1e-5)
+    # a variance is known to within a few roundings of the mean square, the root of that where it is 0
+    np.testing.assert_allclose(
+        pooled[:, channels:] ** 2, deviation**2, rtol=1e-4, atol=2e-5 * (1 + np.square(features).max())
+    )
+    for (both, share), (both_before, share_before) in zip(heard, before, strict=True):
+        np.testing.assert_array_equal(both, both_before)
+        np.testing.assert_array_equal(share, share_before)
 
 
 @settings(deadline=None, max_examples=40)

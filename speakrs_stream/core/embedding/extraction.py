@@ -7,13 +7,20 @@ ends up with is the same: one embedding per active local speaker.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from speakrs_stream.core.arrays import F32, U8, Array
 from speakrs_stream.core.embedding.fbank import FBANK_PER_WINDOW, HOP, Fbank
-from speakrs_stream.core.embedding.pooling import clean_masks, pool, resample_centred, resample_nearest
+from speakrs_stream.core.embedding.pooling import (
+    clean_masks,
+    moments,
+    pool,
+    pool_moments,
+    resample_centred,
+    resample_nearest,
+)
 from speakrs_stream.core.jobs import Model
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS
 from speakrs_stream.errors import ConfigError, SessionError
@@ -81,6 +88,16 @@ class EmbeddingLayout:
         return max(0, (fbank_frames - self.receptive_field) // self.stride + 1)
 
 
+class _Part(NamedTuple):
+    """What a window uses of a chunk of trunk features."""
+
+    chunk: int
+    inside: slice
+    """Its rows of the chunk."""
+    at: slice
+    """Its place among the window's features."""
+
+
 @dataclass(slots=True, eq=False)
 class _Window:
     """A window whose embeddings are being made."""
@@ -95,8 +112,8 @@ class _Window:
     """Local speakers whose embedding is asked for."""
     done: bool = False
     """Whether nothing more is to come."""
-    spoken: tuple[F32, list[int]] | None = None
-    """Shared or flowing trunk: weights (3, T') of the window's features and the chunks with speech, once known."""
+    spoken: tuple[F32, list[_Part]] | None = None
+    """Shared or flowing trunk: weights (3, T') of the window's features and where somebody speaks, once known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +138,9 @@ class Extraction:
             raise ConfigError(f"this bundle's step must be a multiple of {layout.stride * HOP} samples, got {step}")
         self.fbank = Fbank()
         self._windows: dict[int, _Window] = {}
-        self._chunks: dict[int, F32 | None] = {}  # shared trunk: features by chunk, None while asked for
+        # of a shared trunk: features by chunk, beside their squares if they are pooled here; None while asked for
+        self._chunks: dict[int, F32 | None] = {}
+        self._ranges: dict[int, tuple[int, int]] = {}  # of features, by chunk
         self._pooled: dict[tuple[int, int], F32] = {}  # statistics waiting for the head's answer
 
     @property
@@ -145,7 +164,7 @@ class Extraction:
         if not self.reuses:
             return [Question("trunk", (window, 0))]
         new = []
-        for chunk in self._spoken(window)[1]:
+        for chunk, _, _ in self._spoken(window)[1]:
             if chunk not in self._chunks:
                 new += self._ask_chunk(chunk)
             if self._chunks[chunk] is None:
@@ -171,7 +190,6 @@ class Extraction:
                 return {"fbank": rows}
             case "pooled":
                 features, weights = self._gathered(number)
-                assert features is not None
                 return {"features": features, "weights": weights}
             case _:
                 return {"statistics": self._pooled[number, local]}
@@ -202,11 +220,11 @@ class Extraction:
         if not self.layout.shared:
             window = self._windows[number]
             return self._ask_heads(number, pool(output, resample_nearest(window.masks, len(output))))
-        return self._have(number, np.ascontiguousarray(output, np.float32))
+        return self._have(number, output)
 
     def _have(self, number: int, features: F32) -> list[Question]:
         """A chunk's features are known: pool the windows that waited for them."""
-        self._chunks[number] = features
+        self._chunks[number] = np.array(features, np.float32) if self.layout.pooled else moments(features)
         asked: list[Question] = []
         for index, state in list(self._windows.items()):
             if number in state.waiting:
@@ -232,10 +250,11 @@ class Extraction:
         first = first_window * self.step // HOP
         if self.layout.shared:
             # a window may begin inside a chunk; if it is the first to ask for it, all of the chunk's frames are needed
-            chunk = int(self._chunk_of(np.array(first // self.layout.stride)))
+            chunk = self._chunk_of(first // self.layout.stride)
             first = min(first, self._chunk_range(chunk)[0] * self.layout.stride)
             for old in [number for number in self._chunks if number < chunk]:
                 del self._chunks[old]
+            self._ranges = {number: found for number, found in self._ranges.items() if number >= chunk}
         self.fbank.forget(first)
 
     # -- state -----------------------------------------------------------------------------------------------
@@ -248,7 +267,7 @@ class Extraction:
             arrays[f"masks.{number}"], arrays[f"embeddings.{number}"] = window.masks, window.embeddings
         for chunk, rows in self._chunks.items():
             if rows is not None:
-                arrays[f"chunk.{chunk}"] = rows
+                arrays[f"chunk.{chunk}"] = rows if self.layout.pooled else rows[:, : rows.shape[1] // 2].copy()
         for (number, local), row in self._pooled.items():
             arrays[f"pooled.{number}.{local}"] = row
         plain = {
@@ -265,7 +284,10 @@ class Extraction:
         for number, waiting, heads, done in plain["windows"]:
             masks, embeddings = arrays[f"masks.{number}"], arrays[f"embeddings.{number}"].copy()
             self._windows[number] = _Window(masks, embeddings, set(waiting), set(heads), done)
-        self._chunks = {chunk: arrays.get(f"chunk.{chunk}") for chunk in plain["chunks"]}
+        self._chunks = dict.fromkeys(plain["chunks"])
+        for chunk in self._chunks:
+            if (rows := arrays.get(f"chunk.{chunk}")) is not None:
+                self._chunks[chunk] = rows if self.layout.pooled else moments(rows)
         self._pooled = {(number, local): arrays[f"pooled.{number}.{local}"] for number, local in plain["pooled"]}
 
     # -- how -------------------------------------------------------------------------------------------------
@@ -285,9 +307,7 @@ class Extraction:
         first = window * self.step // HOP
         rows = self.fbank.frames.get(first, first + FBANK_PER_WINDOW)
         if self.layout.window_mean:
-            exact = rows.astype(np.float64)
-            exact -= np.add.reduce(exact, axis=0) / len(exact)
-            return exact.astype(np.float32)
+            return rows - self.fbank.mean(first, first + FBANK_PER_WINDOW)
         return rows
 
     def _chunk_range(self, chunk: int) -> tuple[int, int]:
@@ -299,23 +319,37 @@ class Extraction:
         end = FBANK_PER_WINDOW % unit + chunk * unit
         return self.layout.feature_count(end - unit), self.layout.feature_count(end)
 
+    def _range(self, chunk: int) -> tuple[int, int]:
+        """`_chunk_range`, found once for all windows that ask."""
+        if chunk not in self._ranges:
+            self._ranges[chunk] = self._chunk_range(chunk)
+        return self._ranges[chunk]
+
     def _feature_range(self, window: int) -> tuple[int, int]:
         first = window * self.step // (HOP * self.layout.stride)
         return first, first + self.layout.features_per_window
 
-    def _spoken(self, window: int) -> tuple[F32, list[int]]:
-        """Weights (3, T') of a window's features for each local speaker, and the chunks in which somebody speaks."""
+    def _spoken(self, window: int) -> tuple[F32, list[_Part]]:
+        """Weights (3, T') of a window's features for each local speaker, and the parts in which somebody speaks."""
         state = self._windows[window]
         if state.spoken is None:
             weights = self._shared_weights(window, state.masks)
-            features = np.flatnonzero(weights.any(axis=0)) + self._feature_range(window)[0]
-            state.spoken = weights, sorted(set(self._chunk_of(features).tolist()))
+            anybody = np.asarray(weights.any(axis=0)).tobytes()
+            first, last = self._feature_range(window)
+            chunk, at, parts = self._chunk_of(first), first, []
+            while at < last:
+                low, high = self._range(chunk)
+                end = min(high, last)
+                if 1 in anybody[at - first : end - first]:
+                    parts.append(_Part(chunk, slice(at - low, end - low), slice(at - first, end - first)))
+                chunk, at = chunk + 1, max(at, end)
+            state.spoken = weights, parts
         return state.spoken
 
-    def _chunk_of(self, features: Array) -> Array:
-        """Chunks that features, given by number, are part of."""
-        needed = features * self.layout.stride + self.layout.receptive_field  # filter-bank frames
-        return np.asarray(np.maximum(0, -(-(needed - FBANK_PER_WINDOW % self._unit) // self._unit)))
+    def _chunk_of(self, feature: int) -> int:
+        """The chunk that a feature, given by number, is part of."""
+        needed = feature * self.layout.stride + self.layout.receptive_field  # filter-bank frames
+        return max(0, -(-(needed - FBANK_PER_WINDOW % self._unit) // self._unit))
 
     def _shared_weights(self, window: int, masks: F32) -> F32:
         del window  # all windows lie on the grid of features in the same way
@@ -323,39 +357,32 @@ class Extraction:
         return resample_centred(masks, layout.features_per_window, layout.stride, (layout.receptive_field - 1) // 2)
 
     def _pool_shared(self, window: int) -> list[Question]:
-        features, weights = self._gathered(window)
-        if features is None:  # speech only where no whole feature lies
+        weights, parts = self._spoken(window)
+        if not parts:  # speech only where no whole feature lies
             self._windows[window].done = True
             return []
         if self.layout.pooled:
             return [Question("pooled", (window, 0))]
-        return self._ask_heads(window, pool(features, weights))
+        held = [(self._rows_of(part), weights[:, part.at]) for part in parts]
+        return self._ask_heads(window, pool_moments(held, weights))
 
-    def _gathered(self, window: int) -> tuple[F32 | None, F32]:
-        """Features of a window, zeros where nobody speaks and None where no feature is needed, and their weights."""
-        first, last = self._feature_range(window)
-        weights, chunks = self._spoken(window)
-        parts: list[F32] = []
-        at = first
-        for chunk in chunks:
-            rows = self._chunks[chunk]
-            assert rows is not None
-            low, high = self._chunk_range(chunk)
-            start, end = max(low, first), min(high, last)
-            if start > at:
-                parts.append(np.zeros((start - at, rows.shape[1]), np.float32))
-            parts.append(rows[start - low : end - low])
-            at = end
-        if not parts:
-            return None, weights
-        if at < last:
-            parts.append(np.zeros((last - at, parts[-1].shape[1]), np.float32))
-        return np.concatenate(parts), weights
+    def _rows_of(self, part: _Part) -> F32:
+        rows = self._chunks[part.chunk]
+        assert rows is not None
+        return rows[part.inside]
+
+    def _gathered(self, window: int) -> tuple[F32, F32]:
+        """Features of a window, zeros where nobody speaks, and their weights."""
+        weights, parts = self._spoken(window)
+        out = np.zeros((weights.shape[1], self._rows_of(parts[0]).shape[1]), np.float32)
+        for part in parts:
+            out[part.at] = self._rows_of(part)
+        return out, weights
 
     def _ask_heads(self, window: int, statistics: F32) -> list[Question]:
         state = self._windows[window]
-        for local in np.flatnonzero(np.isfinite(statistics).all(axis=1)):
-            self._pooled[window, int(local)] = statistics[local]
-            state.heads.add(int(local))
+        for local in np.flatnonzero(np.isfinite(np.add.reduce(statistics, axis=1))).tolist():  # of none that is NaN
+            self._pooled[window, local] = statistics[local]
+            state.heads.add(local)
         state.done = not state.heads
         return [Question("head", (window, local)) for local in sorted(state.heads)]

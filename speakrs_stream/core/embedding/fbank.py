@@ -32,6 +32,10 @@ LAZY = 2 * WINDOW
 """Samples that wait for their frames at most."""
 BATCH = 64 * ROWS
 """Frames computed at once; bounds the memory a long push takes."""
+PIECE = 80
+"""Samples that frames begin and end with multiples of."""
+BLOCK = 100
+"""Frames whose sum is kept for the means of all windows they lie in."""
 
 
 def fbank_count(samples: int) -> int:
@@ -72,7 +76,9 @@ def _bands() -> tuple[tuple[slice, slice, F32], ...]:
 
 @cache
 def _window() -> F32:
-    return frozen((0.54 - 0.46 * np.cos(2 * np.pi * np.arange(FRAME) / (FRAME - 1))).astype(np.float32))
+    """Hamming window, zeros behind it, times the scale of 16-bit samples: as a power of two it rounds nothing."""
+    window = 0.54 - 0.46 * np.cos(2 * np.pi * np.arange(FRAME) / (FRAME - 1))
+    return frozen(np.pad(window.astype(np.float32) * np.float32(SCALE), (0, FFT - FRAME)))
 
 
 def fbank(samples: F32, first: int = 0) -> F32:
@@ -105,20 +111,19 @@ def _last_sound(samples: F32) -> int:
 
 def _log_mel(samples: F32, place: int) -> F32:
     """Features of the frames in `samples`, the first of which is number `place` of its block."""
-    scaled = np.asarray(samples, np.float32) * np.float32(SCALE)
-    count = fbank_count(len(scaled))
-    size = scaled.itemsize
-    view: F32 = np.ndarray((count, FRAME), scaled.dtype, scaled, strides=(HOP * size, size))  # frames overlap
+    samples = np.ascontiguousarray(samples, np.float32)
+    count = fbank_count(len(samples))
     rows = -(-(place + count) // ROWS) * ROWS
-    frames = np.zeros((rows, FRAME), np.float32)
-    means = view.mean(axis=1, dtype=np.float64, keepdims=True).astype(np.float32)
-    np.subtract(view, means, out=frames[place : place + count])
+    frames = np.zeros((rows, FFT), np.float32)  # each with the zeros behind it that its spectrum takes
+    size = samples.itemsize
+    view: F32 = np.ndarray((count, FRAME), samples.dtype, samples, strides=(HOP * size, size))  # frames overlap
+    np.subtract(view, _means(samples, count), out=frames[place : place + count, :FRAME])
     first = frames[:, 0] * np.float32(1 - PRE_EMPHASIS)
     before = frames.ravel()[:-1] * np.float32(PRE_EMPHASIS)  # one long row is quicker than many
     frames.ravel()[1:] -= before
     frames[:, 0] = first
     frames *= _window()
-    spectrum = fft.rfft(frames, FFT, axis=1)
+    spectrum = fft.rfft(frames, axis=1)
     power = spectrum.real**2
     power += spectrum.imag**2
     blocks = power.reshape(-1, ROWS, FFT // 2 + 1)
@@ -130,6 +135,21 @@ def _log_mel(samples: F32, place: int) -> F32:
     return np.log(log_mel, out=log_mel)
 
 
+def _summed(frames: F32) -> F64:
+    return np.asarray(np.add.reduce(frames, axis=0, dtype=np.float64))
+
+
+def _means(samples: F32, count: int) -> F32:
+    """Mean of each of the first `count` frames, (count, 1): of sums of pieces that neighbouring frames share."""
+    parts = FRAME // PIECE
+    sums = np.add.reduce(samples[: (count - 1) * HOP + FRAME].reshape(-1, PIECE), axis=1, dtype=np.float64)
+    every = HOP // PIECE
+    total = sums[: (count - 1) * every + 1 : every].copy()
+    for part in range(1, parts):
+        total += sums[part : part + (count - 1) * every + 1 : every]
+    return np.asarray(total / FRAME, np.float32)[:, None]
+
+
 class Fbank:
     """The stream's filter bank: push samples of any length, read frames by absolute index.
 
@@ -139,6 +159,7 @@ class Fbank:
     def __init__(self) -> None:
         self._samples = Tape()
         self._frames = Tape((MELS,))
+        self._sums: dict[int, F64] = {}  # of blocks
 
     def push(self, samples: F32) -> None:
         """Add samples (n,) float32 in ±1."""
@@ -161,9 +182,26 @@ class Fbank:
             self._frames.append(new)
             self._samples.forget(self._frames.end * HOP)
 
+    def mean(self, start: int, end: int) -> F32:
+        """Mean (80,) of frames start..end, at least one, summed in float64."""
+        total = np.zeros(MELS)
+        at = start
+        while at < end:
+            block, place = divmod(at, BLOCK)
+            until = min(at + BLOCK - place, end)
+            total += self._sum(block) if until - at == BLOCK else _summed(self.frames.get(at, until))
+            at = until
+        return np.asarray(total / (end - start), np.float32)
+
+    def _sum(self, block: int) -> F64:
+        if block not in self._sums:
+            self._sums[block] = _summed(self.frames.get(block * BLOCK, (block + 1) * BLOCK))
+        return self._sums[block]
+
     def forget(self, before: int) -> None:
         """Drop frames below absolute index `before`."""
         self.frames.forget(before)
+        self._sums = {block: total for block, total in self._sums.items() if block * BLOCK >= before}
 
     def state(self) -> tuple[list[int], dict[str, Array]]:
         """Plain values and arrays for a snapshot."""

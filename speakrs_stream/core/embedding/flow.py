@@ -108,7 +108,7 @@ class Flow(Extraction):
             raise SessionError(f"the flow network gave {output.shape} where {wanted} was expected")
         rows = output[:numbers].reshape(count, -1)
         first = (low - start) // stride + max(0, delay - low // stride)
-        return rows[first:].astype(np.float32), output[numbers:].astype(np.float32)
+        return rows[first:], np.asarray(output[numbers:], np.float32)
 
     def pending(self, window: int) -> bool:
         """Whether a window's embeddings are still being made."""
@@ -116,9 +116,10 @@ class Flow(Extraction):
 
     def forget(self, first_window: int) -> None:
         """Drop what no window from `first_window` on can need."""
-        chunk = int(self._chunk_of(np.array(self._feature_range(first_window)[0])))
+        chunk = self._chunk_of(self._feature_range(first_window)[0])
         oldest = chunk - BRIDGE - 1
         self._chunks = {one: rows for one, rows in self._chunks.items() if one >= chunk or rows is None}
+        self._ranges = {one: found for one, found in self._ranges.items() if one >= chunk}
         self._before = {one: before for one, before in self._before.items() if one >= oldest}
         self._contexts = {one: rows for one, rows in self._contexts.items() if one >= oldest}
         if not self._keep:
@@ -167,8 +168,7 @@ class Flow(Extraction):
     def _mean(self, chunk: int) -> F32:
         """Mean (80,) of the window that ends with a chunk; of the first window for chunks within it."""
         end = max(self._end(chunk), FBANK_PER_WINDOW)
-        window = self.fbank.frames.get(end - FBANK_PER_WINDOW, end)
-        return np.asarray(window.mean(axis=0, dtype=np.float64), np.float32)
+        return self.fbank.mean(end - FBANK_PER_WINDOW, end)
 
     def _chunk_range(self, chunk: int) -> tuple[int, int]:
         low, high = (row // self.layout.stride - self._flow.delay for row in self._rows(chunk))
@@ -180,10 +180,10 @@ class Flow(Extraction):
         first = -(-start // stride)
         return first, max(first, (start + FBANK_PER_WINDOW) // stride - self._flow.delay)
 
-    def _chunk_of(self, features: Array) -> Array:
-        """Chunks that features, given by number, are part of."""
-        needed = (features + self._flow.delay + 1) * self.layout.stride  # filter-bank frames
-        return np.asarray(np.maximum(0, -(-(needed - FBANK_PER_WINDOW % self._unit) // self._unit)))
+    def _chunk_of(self, feature: int) -> int:
+        """The chunk that a feature, given by number, is part of."""
+        needed = (feature + self._flow.delay + 1) * self.layout.stride  # filter-bank frames
+        return max(0, -(-(needed - FBANK_PER_WINDOW % self._unit) // self._unit))
 
     def _shared_weights(self, window: int, masks: F32) -> F32:
         first, last = self._feature_range(window)

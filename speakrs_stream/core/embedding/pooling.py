@@ -5,11 +5,12 @@ TSTP pooling of WeSpeaker (Wang et al., ICASSP 2023) with weights, as pyannote.a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 
-from speakrs_stream.core.arrays import F32, F64, I64, U8, frozen
+from speakrs_stream.core.arrays import F32, F64, I64, U8, Array, frozen
 from speakrs_stream.core.embedding.fbank import FRAME, HOP
 from speakrs_stream.core.grid import FRAME_MIDDLE, FRAME_STEP
 
@@ -28,10 +29,10 @@ def clean_masks(activations: U8, min_frames: int = 2) -> F32:
     return np.where(enough[:, None], clean, full)
 
 
-def clean_frames(activations: U8) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Frames in which each local speaker is the only one, (3,)."""
+def clean_frames(activations: Array) -> I64:
+    """Frames in which each local speaker is the only one, (3,); activations: (frames, 3) of 0 and 1."""
     rows = np.ascontiguousarray(activations.T, np.float32)  # long rows are quick to add up, and float32 counts exactly
-    return np.asarray(rows @ (rows.sum(axis=0) == 1), np.int64)
+    return np.asarray(rows @ (np.add.reduce(rows, axis=0) == 1), np.int64)
 
 
 def resample_nearest(masks: F32, frames: int) -> F32:
@@ -76,3 +77,36 @@ def pool(features: F32, weights: F32) -> F32:
         variance = (w @ x) / (total - (w @ w) / total + 1e-8)
         row[:] = np.concatenate([mean, np.sqrt(np.maximum(variance, MIN_VARIANCE))])
     return out
+
+
+def moments(features: F32) -> F32:
+    """Trunk features (time, channels) beside their squares, (time, 2 * channels): computed once for all windows."""
+    channels = features.shape[1]
+    both = np.empty((len(features), 2 * channels), np.float32)
+    both[:, :channels] = features
+    np.multiply(features, features, out=both[:, channels:])
+    return both
+
+
+def pool_moments(parts: Sequence[tuple[F32, F32]], weights: F32) -> F32:
+    """What `pool` gives for masks, from what windows share: a variance is the mean square less the squared mean.
+
+    parts: `moments` (n, 2 * channels) of some of the features, and their masks (speakers, n) of 0 and 1; features in no
+        part are in no mask
+    weights: (speakers, time) the masks of all features
+    returns: (speakers, 2 * channels) float32; NaN for a row of zeros
+    """
+    sums = np.matmul(parts[0][1], parts[0][0])
+    more = np.empty_like(sums)
+    for both, share in parts[1:]:
+        sums += np.matmul(share, both, out=more)
+    channels = sums.shape[1] // 2
+    total = np.add.reduce(weights, axis=1)[:, None]
+    total[total == 0] = np.nan
+    sums /= total
+    mean, variance = sums[:, :channels], sums[:, channels:]
+    square = np.multiply(mean, mean, out=more[:, :channels])
+    variance -= square
+    variance *= total / (total - 1 + np.float32(1e-8))
+    np.sqrt(np.maximum(variance, np.float32(MIN_VARIANCE), out=variance), out=variance)
+    return np.asarray(sums, np.float32)
