@@ -75,7 +75,8 @@ class LiveInput:
             raise WrongRate(got=sample_rate, want=self.sample_rate)
         values = from_array(samples)
         missing, again = self._place(len(values), self.position if at is None else at)
-        values = to_mono(self._gate.push(values[again:]))
+        values = self._gate.push(values[again:])
+        values = values if values.ndim == 1 else to_mono(values)
         self._note(missing, again)
         ready = [self._resample(np.zeros(n, np.float32)) for n in _parts(missing, FILLING * self.sample_rate)]
         new = self._resample(values)
@@ -83,10 +84,10 @@ class LiveInput:
 
     def _resample(self, values: Samples) -> Samples:
         self.position += len(values)
-        self._tail.append(values)
         if self.sample_rate == SAMPLE_RATE:
-            self._tail.forget(self.position)
+            self._tail = Tape(start=self.position)  # what is not resampled waits for nothing
         else:
+            self._tail.append(values)
             # From a multiple of `unit` input samples on, output positions are whole; of twice as many, they are even,
             # so that the length of the rest is rounded as that of the whole would be.
             unit = 2 * self.sample_rate // gcd(self.sample_rate, SAMPLE_RATE)

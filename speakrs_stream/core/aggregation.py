@@ -26,19 +26,25 @@ class SpeakerCount:
         self.step = step
         self.windows = 0
         self._sums = Tape((), np.int16)
+        self._covers = Tape((), np.int16)  # windows that reach each of these frames
 
     def push(self, activations: U8) -> None:
         """Add the next window's activity (589, 3) of 0 and 1."""
         start = nearest_frame(self.windows * self.step)
         end = start + len(activations)
-        if end > self._sums.end:
-            self._sums.append(np.zeros(end - self._sums.end, np.int16))
-        self._sums.get(start, end)[:] += np.add.reduce(np.ascontiguousarray(activations.T), axis=0, dtype=np.int16)
+        more = end - self._sums.end
+        if more > 0:
+            self._sums.append(np.zeros(more, np.int16))
+            self._covers.append(np.zeros(more, np.int16))
+        self._sums.get(start, end)[:] += np.add.reduce(activations.T, axis=0, dtype=np.uint8)
+        self._covers.get(start, end)[:] += 1
         self.windows += 1
 
     def forget(self, before: int) -> None:
         """Drop frames below `before`; no window to come may reach them and nobody may ask for them."""
-        self._sums.forget(min(before, nearest_frame(self.windows * self.step)))
+        settled = min(before, nearest_frame(self.windows * self.step))
+        self._sums.forget(settled)
+        self._covers.forget(settled)
 
     def state(self) -> tuple[list[int], dict[str, Array]]:
         """Plain values and arrays for a snapshot."""
@@ -48,16 +54,18 @@ class SpeakerCount:
         """Take over what `state` saved."""
         self.windows, start = plain
         self._sums = Tape.of(arrays["sums"], start)
+        self._covers = Tape.of(self._counted(start, self._sums.end), start)
 
     def counts(self, start: int, end: int, ahead: U8 | None = None) -> U8:
         """Counts of frames start..end as they stand, (frames,) uint8; 0 where no window reaches.
 
         ahead: (frames, 3) activity where the next window will be, counted as if it had been pushed
         """
-        sums, covers = np.zeros(end - start, np.int16), self._covers(start, end)
+        sums, covers = np.zeros(end - start, np.int16), np.zeros(end - start, np.int16)
         have = min(end, self._sums.end)
         if have > start:
             sums[: have - start] = self._sums.get(start, have)
+            covers[: have - start] = self._covers.get(start, have)
         if ahead is not None:
             at = nearest_frame(self.windows * self.step)
             low, high = max(start, at), min(end, at + len(ahead))
@@ -66,7 +74,7 @@ class SpeakerCount:
                 covers[low - start : high - start] += 1
         return np.rint(sums / np.maximum(covers, 1)).astype(np.uint8)
 
-    def _covers(self, start: int, end: int) -> NDArray[np.int16]:
+    def _counted(self, start: int, end: int) -> NDArray[np.int16]:
         """How many windows cover each of the frames start..end, (frames,)."""
         covers = np.zeros(end - start, np.int16)
         first = (start - FRAMES_PER_WINDOW - 1) * FRAME_STEP // self.step  # ends before `start`, if it is a window

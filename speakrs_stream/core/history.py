@@ -45,10 +45,11 @@ class History:
         """Keep the next window."""
         if window.index != len(self):
             raise ValueError(f"window {window.index} came where {len(self)} was expected")
+        rows = np.ascontiguousarray(window.activations.T, np.float32)
         self._packed.append(pack(window.activations)[None])
         self._embeddings.append(window.embeddings[None])
-        self._clean.append(clean_frames(window.activations)[None])
-        self._active.append(np.ascontiguousarray(window.activations.T).sum(axis=1, dtype=np.int16)[None])
+        self._clean.append(clean_frames(rows.T)[None])
+        self._active.append(np.add.reduce(rows, axis=1)[None])
 
     def activations(self, start: int, end: int) -> U8:
         """Activity of windows start..end, (windows, 589, 3)."""

@@ -36,9 +36,17 @@ def decode(log_probabilities: F32) -> U8:
     """Most likely class of each frame as local speaker activity.
 
     log_probabilities: (..., 7); returns (..., 3) uint8, 0 or 1, at most two ones a row. Of equal classes the
-    first wins.
+    first wins. In memory it lies speaker by speaker, as what follows reads it.
     """
-    return np.asarray(mapping()[np.argmax(log_probabilities, axis=-1)], np.uint8)
+    members = _members()[np.argmax(log_probabilities, axis=-1)]
+    bits = np.left_shift(1, np.arange(LOCAL_SPEAKERS, dtype=np.uint8), dtype=np.uint8).reshape(-1, *[1] * members.ndim)
+    return np.moveaxis(((members & bits) != 0).view(np.uint8), 0, -1)
+
+
+@cache
+def _members() -> U8:
+    """Whom each class stands for, (7,): bit s for local speaker s."""
+    return frozen(np.left_shift(mapping(), np.arange(LOCAL_SPEAKERS, dtype=np.uint8)).sum(axis=1, dtype=np.uint8))
 
 
 def pack(activations: U8) -> U8:

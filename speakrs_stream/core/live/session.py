@@ -22,7 +22,7 @@ from speakrs_stream.core.live.conclusion import as_told
 from speakrs_stream.core.live.config import LiveConfig
 from speakrs_stream.core.live.identity import Heard, Identity
 from speakrs_stream.core.live.looks import Flush, Look
-from speakrs_stream.core.live.timeline import Placed, Shown, show, smoothed, window_frames
+from speakrs_stream.core.live.timeline import Placed, Shown, Votes, show, smoothed, window_frames
 from speakrs_stream.core.live.turns import TurnTracker
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS
 from speakrs_stream.core.reducer import Reducer, StreamState
@@ -55,6 +55,7 @@ class LiveSession:
         self._count = SpeakerCount(config.step)
         self._placed: list[Placed] = []
         self._shown = Shown.nothing()
+        self._votes: Votes | None = None  # of the windows in `_placed`, while they are taken for the same people
         self._opening = Tape()  # the first window's audio, for previews
         self._previews: dict[int, Look] = {}  # of the first so many steps
         self._previewed = 0  # previews shown
@@ -246,7 +247,7 @@ class LiveSession:
         if changed:
             self._ask_who(processed)
         self._placed.append(latest)
-        self._show(self._placed, min(end, sample_to_frame(processed)))
+        self._votes = self._show(self._placed, min(end, sample_to_frame(processed)), known=self._votes)
         return self._tell([*events])
 
     def _ask_who(self, processed: int) -> None:
@@ -259,20 +260,26 @@ class LiveSession:
         again = self.identity.assign(heard, self.live.stay_again)
         for placed, numbers in zip(self._placed, again, strict=True):
             placed.numbers = numbers
+        self._votes = None
 
     def _heard(self, placed: Placed, embeddings: Array, processed: int) -> Heard:
         (shown,) = self._shown.shares([placed])
         return Heard(placed.window, processed, embeddings, placed.active, placed.clean, shown)
 
-    def _show(self, windows: list[Placed], end: int, ahead: U8 | None = None) -> None:
-        """Recompute what is shown from the watermark up to frame `end`; ahead: activity of a window that is padded."""
+    def _show(self, windows: list[Placed], end: int, ahead: U8 | None = None, known: Votes | None = None) -> Votes:
+        """Recompute what is shown from the watermark up to frame `end`.
+
+        ahead: activity of a window that is padded; known: votes of all windows but the last; returns those of all
+        """
         start, high = self._turns.frozen, self.identity.bounds.high
         counts = self._count.counts(start, max(start, end), ahead)
         most = min(high or LOCAL_SPEAKERS, LOCAL_SPEAKERS if self.live.overlap else 1)
         if most < LOCAL_SPEAKERS:
             counts = np.minimum(counts, most).astype(np.uint8)
         hold, share = self.live.hold, self.live.hold_share
-        self._shown = show(windows, counts, start, self._shown, hold=hold, share=share)
+        votes = Votes.of(windows, start, len(counts), known)
+        self._shown = show(votes, windows, counts, self._shown, hold=hold, share=share)
+        return votes
 
     def _tell(self, events: list[Event]) -> list[Event]:
         """Move the watermark and say what changed."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from speakrs_stream.core.aggregation import UNASSIGNED
 from speakrs_stream.core.arrays import F32, I64, U8, Array
+from speakrs_stream.core.embedding.pooling import clean_frames
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, nearest_frame
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS
 from speakrs_stream.core.reconstruction import clean_runs, runs, top_rows
@@ -38,7 +39,7 @@ class Placed:
     def __post_init__(self) -> None:
         self.rows = np.ascontiguousarray(self.activations.T, np.float32)
         self.active = np.add.reduce(self.rows, axis=1).astype(np.int64)
-        self.clean = np.asarray(self.rows @ (np.add.reduce(self.rows, axis=0) == 1), np.int64)
+        self.clean = clean_frames(self.rows.T)
 
     def heard(self) -> list[tuple[int, F32]]:
         """Numbers and (frames,) whether the window hears each; once where two local speakers are taken for one."""
@@ -107,39 +108,67 @@ UNIT = 8
 """Into how many parts a vote is divided."""
 
 
-def show(
-    windows: list[Placed], counts: U8, start: int, before: Shown, *, hold: float = 0.0, share: float = 0.0
-) -> Shown:
-    """Top speakers of frames from `start` on: votes of all windows, ties to whoever was shown there before.
+@dataclass(frozen=True, slots=True, eq=False)
+class Votes:
+    """How many windows hear each speaker in each frame."""
 
-    counts: (frames,) how many speak in each frame from `start` on; before: what was shown until now, and has `hold`
-    more votes, and `share` more for each window that hears the frame, where any window still hears it
+    start: int
+    """Global frame of column 0."""
+    numbers: list[int]
+    """Whom a window hears anywhere, ascending."""
+    rows: F32
+    """(P, frames) votes, times `UNIT`."""
+
+    @classmethod
+    def of(cls, windows: Sequence[Placed], start: int, frames: int, known: Votes | None = None) -> Votes:
+        """Votes of windows in so many frames from `start` on.
+
+        known: those of all of `windows` but the last, and of others that reach none of these frames
+        """
+        numbers = sorted({number for placed in windows for number, _ in placed.heard()})
+        row = {number: index for index, number in enumerate(numbers)}
+        rows = np.zeros((len(numbers), frames), np.float32)
+        if known is not None:
+            have = known.rows[:, start - known.start :]
+            for number, theirs in zip(known.numbers, have, strict=True):
+                if number in row:
+                    rows[row[number], : len(theirs)] = theirs
+        for placed in windows if known is None else windows[-1:]:
+            at = placed.start - start
+            first, last = max(at, 0), max(min(at + FRAMES_PER_WINDOW, frames), at)
+            for number, heard in placed.heard():
+                part = heard[first - at : last - at]
+                rows[row[number], first : first + len(part)] += UNIT * part
+        return cls(start, numbers, rows)
+
+
+def show(
+    votes: Votes, windows: Sequence[Placed], counts: U8, before: Shown, *, hold: float = 0.0, share: float = 0.0
+) -> Shown:
+    """Top speakers of frames from `votes.start` on; ties go to whoever was shown there before.
+
+    votes, windows: all votes, and whose they are; counts: (frames,) how many speak in each frame; before: what was
+    shown until now, and has `hold` more votes, and `share` more for each window that hears the frame, where any window
+    still hears it
     """
-    heard = [(placed.start - start, placed.heard()) for placed in windows]
-    numbers = sorted({number for _, rows in heard for number, _ in rows})
-    column = {number: index for index, number in enumerate(numbers)}
-    frames = len(counts)
-    totals = np.zeros((len(numbers), frames), np.float32)  # votes
-    for at, rows in heard:
-        first, last = max(at, 0), max(min(at + FRAMES_PER_WINDOW, frames), at)
-        for number, row in rows:
-            part = row[first - at : last - at]
-            totals[column[number], first : first + len(part)] += part
-    totals *= UNIT
+    start, frames = votes.start, len(counts)
+    totals = votes.rows
     low, high = max(start, before.start), min(start + frames, before.end)
     if low < high:
-        both = [(index, column[number]) for index, number in enumerate(before.numbers.tolist()) if number in column]
+        row = {number: index for index, number in enumerate(votes.numbers)}
+        both = [(index, row[number]) for index, number in enumerate(before.numbers.tolist()) if number in row]
         if both:
             theirs, ours = (list(one) for one in zip(*both, strict=True))
             shown = before.matrix[low - before.start : high - before.start].T[theirs]
-            votes = totals[ours, low - start : high - start]
-            votes += _lead(windows, low, high, hold, share) * ((shown > 0) & (votes > 0))
-            totals[ours, low - start : high - start] = votes
+            led = totals[ours, low - start : high - start]
+            led += _lead(windows, low, high, hold, share) * ((shown > 0) & (led > 0))
+            totals = totals.copy()
+            totals[ours, low - start : high - start] = led
     matrix = top_rows(totals, counts, allow_silent=False).T
-    return Shown(start, matrix, np.array(numbers, np.int64))
+    return Shown(start, matrix, np.array(votes.numbers, np.int64))
 
 
-def _lead(windows: list[Placed], low: int, high: int, hold: float, share: float) -> F32:
+def _lead(windows: Sequence[Placed], low: int, high: int, hold: float, share: float) -> F32:
     """Parts of a vote by which whoever is shown leads in each of the frames low..high: at least one, to win ties."""
     covers = np.zeros(high - low, np.float32)
     for placed in windows if share else ():

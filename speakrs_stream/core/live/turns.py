@@ -149,13 +149,8 @@ class TurnTracker:
         old = [i for i, turn in enumerate(self._open) if turn.at.start >= self.frozen]
         free = [w for w in range(len(new)) if w not in pairs.values() and new[w].start >= self.frozen]
         if old and free:
-            starts, ends, speakers = np.array([self._open[index].at for index in old]).T[..., None]
-            others = np.array([new[where] for where in free]).T
-            common = np.minimum(ends, others[1]) - np.maximum(starts, others[0])
-            gain = np.maximum(common, 0) * (1.0 + SAME_SPEAKER * (speakers == others[2]))
-            for best, partner in zip(*linear_sum_assignment(gain, maximize=True), strict=True):
-                if gain[best, partner] > 0:
-                    pairs[old[int(best)]] = free[int(partner)]
+            for first, second in _most_in_common([self._open[i].at for i in old], [new[w] for w in free]):
+                pairs[old[first]] = free[second]
         return pairs
 
     def state(self) -> dict[str, object]:
@@ -173,3 +168,33 @@ class TurnTracker:
         self.frozen, self._last = frozen, last
         self._cut = (cut[0], cut[1]) if cut else None
         self._open = [_Turn(n, r, Stretch(a, b, s), Span(c, d)) for n, r, a, b, s, c, d in turns]
+
+
+def _most_in_common(old: list[Stretch], new: list[Stretch]) -> list[tuple[int, int]]:
+    """Pairs of old and new stretches, both sorted, that share frames: those that share most of them in all.
+
+    A frame counts more where the speaker is the same.
+    """
+    gains: list[tuple[int, int, float]] = []
+    chosen: dict[int, int] = {}  # what each old one shares most with
+    tied = False
+    for first, (start, end, speaker) in enumerate(old):
+        most = 0.0
+        for second, (begin, stop, other) in enumerate(new):
+            if begin >= end:
+                break
+            if stop <= start:
+                continue
+            gain = (min(end, stop) - max(start, begin)) * (1.0 + SAME_SPEAKER * (speaker == other))
+            gains.append((first, second, gain))
+            if gain > most:
+                chosen[first], most = second, gain
+            elif gain == most:
+                tied = True
+    if not tied and len(set(chosen.values())) == len(chosen):
+        return list(chosen.items())  # nobody has to do with less
+    shared = np.zeros((len(old), len(new)))
+    for first, second, gain in gains:
+        shared[first, second] = gain
+    pairs = zip(*linear_sum_assignment(shared, maximize=True), strict=True)
+    return [(int(first), int(second)) for first, second in pairs if shared[first, second] > 0]

@@ -9,7 +9,7 @@ from speakrs_stream.core.aggregation import UNASSIGNED
 from speakrs_stream.core.arrays import U8
 from speakrs_stream.core.embedding.pooling import clean_frames
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, WINDOW
-from speakrs_stream.core.live.timeline import Placed, Shown, show, smoothed, window_frames
+from speakrs_stream.core.live.timeline import Placed, Shown, Votes, show, smoothed, window_frames
 
 LENGTH = 60
 
@@ -41,7 +41,7 @@ def drawn(seed: int) -> tuple[list[Placed], U8, int, Shown]:
 def test_a_frame_shows_those_with_most_votes_and_of_equals_who_was_shown(seed: int) -> None:
     windows, counts, start, before = drawn(seed)
     hold, share = ((0.0, 0.0), (1.0, 0.5), (0.25, 1.0), (3.0, 0.0))[seed % 4]
-    shown = show(windows, counts, start, before, hold=hold, share=share)
+    shown = show(Votes.of(windows, start, len(counts)), windows, counts, before, hold=hold, share=share)
     assert (shown.start, shown.end) == (start, start + len(counts))
     numbers = shown.numbers.tolist()
     assert numbers == sorted({int(n) for placed in windows for n in placed.numbers if n > 0})
@@ -63,10 +63,25 @@ def test_a_frame_shows_those_with_most_votes_and_of_equals_who_was_shown(seed: i
         assert {number for number, on in zip(numbers, shown.matrix[row], strict=True) if on} == set(best)
 
 
+@pytest.mark.parametrize("seed", range(100))
+def test_votes_that_are_known_are_not_counted_again(seed: int) -> None:
+    windows, _, start, _ = drawn(seed)
+    generator = np.random.default_rng(seed)
+    earlier = int(generator.integers(0, start + 1))
+    reach = max([placed.start + len(placed.activations) for placed in windows[:-1]], default=start)
+    known = Votes.of(windows[:-1], earlier, max(reach, start) - earlier)
+    last = Placed(9, LENGTH - 16, activity(generator, 16), generator.choice([UNASSIGNED, 2, 4], 3))
+    gone = [placed for placed in windows[:-1] if placed.start + len(placed.activations) > start]
+    frames = LENGTH - start
+    found, counted = Votes.of([*gone, last], start, frames, known), Votes.of([*gone, last], start, frames)
+    assert (found.start, found.numbers) == (counted.start, counted.numbers)
+    np.testing.assert_array_equal(found.rows, counted.rows)
+
+
 @pytest.mark.parametrize("seed", range(50))
 def test_shares_are_those_of_the_speech_on_which_a_number_is_shown(seed: int) -> None:
     windows, counts, start, before = drawn(seed)
-    shown = show(windows, counts, start, before)
+    shown = show(Votes.of(windows, start, len(counts)), windows, counts, before)
     for placed, shares in zip(windows, shown.shares(windows), strict=True):
         assert set(shares) <= set(shown.numbers.tolist())
         for column, number in enumerate(shown.numbers.tolist()):
@@ -87,9 +102,9 @@ def test_a_window_counts_its_speech() -> None:
 
 
 def test_nothing_shows_nothing() -> None:
-    nothing = show([], np.zeros(0, np.uint8), 5, Shown.nothing())
+    nothing = show(Votes.of([], 5, 0), [], np.zeros(0, np.uint8), Shown.nothing())
     assert nothing.matrix.shape == (0, 0) and nothing.end == 5
-    silence = show([], np.full(4, 2, np.uint8), 5, Shown.nothing(3))
+    silence = show(Votes.of([], 5, 4), [], np.full(4, 2, np.uint8), Shown.nothing(3))
     assert silence.matrix.shape == (4, 0)
     assert silence.shares([Placed(0, 0, np.ones((9, 3), np.uint8))]) == [{}]
 

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 
 from speakrs_stream.core.events import (
     Event,
@@ -18,7 +19,7 @@ from speakrs_stream.core.events import (
 )
 from speakrs_stream.core.grid import Span, frame_to_sample
 from speakrs_stream.core.live.timeline import Shown
-from speakrs_stream.core.live.turns import TurnTracker
+from speakrs_stream.core.live.turns import SAME_SPEAKER, Stretch, TurnTracker, _most_in_common
 from speakrs_stream.core.reducer import Reducer
 
 EVERYBODY = [SpeakerCreated(number, 0) for number in range(1, 10)]
@@ -164,3 +165,26 @@ def test_two_at_once_have_a_turn_each() -> None:
 def test_a_turn_that_is_settled_at_once_is_shown_and_final() -> None:
     screen = Screen()
     assert screen.push(shown(0, ".##.."), 4) == [TurnStarted(1, 1, 1, span(1, 3)), TurnFinal(1, 2, 1, span(1, 3))]
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_old_and_new_stretches_are_paired_so_that_they_share_most(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+
+    def drawn() -> list[Stretch]:
+        edges = [np.sort(generator.choice(60, 2 * int(generator.integers(1, 4)), replace=False)) for _ in range(3)]
+        rows = [(number, *pair) for number, row in enumerate(edges) for pair in row.reshape(-1, 2).tolist()]
+        return sorted(Stretch(start, end, number) for number, start, end in rows)
+
+    old, new = drawn(), drawn()
+    if seed % 3 == 0:
+        new = sorted({*new[:2], *old[1:]})
+    gain = np.zeros((len(old), len(new)))
+    for row, before in enumerate(old):
+        for column, after in enumerate(new):
+            common = max(0, min(before.end, after.end) - max(before.start, after.start))
+            gain[row, column] = common * (1 + SAME_SPEAKER * (before.speaker == after.speaker))
+    pairs = _most_in_common(old, new)
+    assert len({first for first, _ in pairs}) == len(pairs) == len({second for _, second in pairs})
+    assert all(gain[pair] > 0 for pair in pairs)
+    assert sum(gain[pair] for pair in pairs) == gain[linear_sum_assignment(gain, maximize=True)].sum()
