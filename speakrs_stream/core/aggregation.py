@@ -14,6 +14,9 @@ from speakrs_stream.core.grid import FRAME_STEP, FRAMES_PER_WINDOW, nearest_fram
 UNASSIGNED = -2
 """Cluster of a local speaker that stands for nobody."""
 
+RECENT = 4 * FRAMES_PER_WINDOW
+"""Frames in front of the newest window of which it is kept how many windows cover them; of older ones it is counted."""
+
 
 class SpeakerCount:
     """How many people speak in each global frame, updated as windows arrive.
@@ -26,7 +29,7 @@ class SpeakerCount:
         self.step = step
         self.windows = 0
         self._sums = Tape((), np.int16)
-        self._covers = Tape((), np.int16)  # windows that reach each of these frames
+        self._covers = Tape((), np.int16)  # windows that reach each of the latest frames
 
     def push(self, activations: U8) -> None:
         """Add the next window's activity (589, 3) of 0 and 1."""
@@ -38,6 +41,7 @@ class SpeakerCount:
             self._covers.append(np.zeros(more, np.int16))
         self._sums.get(start, end)[:] += np.add.reduce(activations.T, axis=0, dtype=np.uint8)
         self._covers.get(start, end)[:] += 1
+        self._covers.forget(start - RECENT)
         self.windows += 1
 
     def forget(self, before: int) -> None:
@@ -54,7 +58,8 @@ class SpeakerCount:
         """Take over what `state` saved."""
         self.windows, start = plain
         self._sums = Tape.of(arrays["sums"], start)
-        self._covers = Tape.of(self._counted(start, self._sums.end), start)
+        recent = max(start, self._sums.end - FRAMES_PER_WINDOW - RECENT)
+        self._covers = Tape.of(self._counted(recent, self._sums.end), recent)
 
     def counts(self, start: int, end: int, ahead: U8 | None = None) -> U8:
         """Counts of frames start..end as they stand, (frames,) uint8; 0 where no window reaches.
@@ -65,7 +70,8 @@ class SpeakerCount:
         have = min(end, self._sums.end)
         if have > start:
             sums[: have - start] = self._sums.get(start, have)
-            covers[: have - start] = self._covers.get(start, have)
+            recent = start >= self._covers.start
+            covers[: have - start] = self._covers.get(start, have) if recent else self._counted(start, have)
         if ahead is not None:
             at = nearest_frame(self.windows * self.step)
             low, high = max(start, at), min(end, at + len(ahead))

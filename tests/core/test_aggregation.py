@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speakrs_stream.core.aggregation import UNASSIGNED, SpeakerCount, add_votes, votes
+from speakrs_stream.core.aggregation import RECENT, UNASSIGNED, SpeakerCount, add_votes, votes
 from speakrs_stream.core.arrays import U8
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, nearest_frame, total_frames
 from tests.core.voices import activity
@@ -99,6 +99,24 @@ def test_a_restored_count_goes_on() -> None:
     for window in seg[3:]:
         second.push(window)
     assert second.finish().tolist() == whole.finish().tolist()
+
+
+@pytest.mark.parametrize("step", [16_000, 32_000, 15_360])
+def test_a_long_count_keeps_little_of_how_many_windows_cover_what(step: int) -> None:
+    whole, part = SpeakerCount(step), SpeakerCount(step)
+    for number, window in enumerate(activity(5, 90)):
+        whole.push(window)
+        part.push(window)
+        if number % 20 == 7:
+            again = SpeakerCount(step)
+            again.restore(*part.state())
+            part = again
+    assert len(whole._covers.all()) <= RECENT + FRAMES_PER_WINDOW
+    counts = whole.finish()
+    assert part.finish().tolist() == counts.tolist()
+    for start in (0, 5, len(counts) - RECENT - 700, len(counts) - RECENT, len(counts) - 100):
+        assert whole.counts(max(start, 0), len(counts)).tolist() == counts[max(start, 0) :].tolist()
+        assert part.counts(max(start, 0), len(counts)).tolist() == counts[max(start, 0) :].tolist()
 
 
 def test_a_count_saved_with_how_many_windows_cover_each_frame_goes_on() -> None:
