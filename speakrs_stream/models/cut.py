@@ -37,7 +37,7 @@ TRUNK, FLOW, HEAD = "trunk.onnx", "flow.onnx", "head.onnx"
 LOCAL_KINDS = ("Conv", "BatchNormalization", "Relu", "Add")
 """Operations of the trunk; each output frame depends on a fixed number of input frames."""
 
-FORM = 2
+FORM = 3
 """Counts changes of what a cut bundle consists of, so that older ones in a cache are made again."""
 
 TOLERANCE = 1e-3

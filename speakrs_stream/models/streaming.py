@@ -1,7 +1,7 @@
 """A trunk of convolutions that carries on from where it stopped, as an ONNX network.
 
 A convolution that pads its input in time needs, to go on, the last frames of that input and nothing else. Here every
-convolution takes those frames from a context in place of padding, and hands the next ones on; a sum delays the branch
+block of them takes those frames from a context in place of padding, and hands the next ones on; a sum delays the branch
 that is ahead. So each second of audio goes through the trunk once. What comes out is what the trunk gives far from
 the ends of a long input, some frames late. A context of zeros stands for "not known": features are right from the
 first on that sees none of it.
@@ -9,6 +9,7 @@ first on that sees none of it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,12 +41,13 @@ class NotLocal(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Tensor:
-    name: str
+class _Shape:
+    """A tensor of the trunk, in its own frames."""
+
     channels: int
     bands: int
     delay: int
-    """Frames, its own, by which it is behind the audio."""
+    """Frames by which it is behind the audio."""
 
 
 @dataclass(slots=True)
@@ -54,7 +56,6 @@ class _Builder:
     weights: list[Any] = field(default_factory=list)
     context: int = 0
     kept: list[str] = field(default_factory=list)
-    held: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def add(self, kind: str, *inputs: str, **attributes: Any) -> str:
         from onnx import helper
@@ -73,19 +74,17 @@ class _Builder:
     def cut(self, name: str, start: int, end: int, axis: int = TIME) -> str:
         return self.add("Slice", name, self.integers(start), self.integers(end), self.integers(axis))
 
-    def hold(self, tensor: _Tensor, frames: int) -> str:
-        """The tensor with its last `frames` frames from before in front; where negative, without its first ones."""
-        if frames <= 0:
-            return self.cut(tensor.name, -frames, END) if frames else tensor.name
-        if (tensor.name, frames) not in self.held:
-            size = tensor.channels * tensor.bands * frames
-            rows = self.cut("context", self.context, self.context + size, axis=1)
-            self.context += size
-            before = self.add("Reshape", rows, self.integers(0, tensor.channels, tensor.bands, frames))
-            joined = self.add("Concat", before, tensor.name, axis=TIME)
-            self.kept.append(self.add("Flatten", self.cut(joined, -frames, END), axis=1))
-            self.held[tensor.name, frames] = joined
-        return self.held[tensor.name, frames]
+    def hold(self, name: str, shape: _Shape, frames: int) -> str:
+        """The tensor with its last `frames` frames from before in front."""
+        if not frames:
+            return name
+        size = shape.channels * shape.bands * frames
+        rows = self.cut("context", self.context, self.context + size, axis=1)
+        self.context += size
+        before = self.add("Reshape", rows, self.integers(0, shape.channels, shape.bands, frames))
+        joined = self.add("Concat", before, name, axis=TIME)
+        self.kept.append(self.add("Flatten", self.cut(joined, -frames, END), axis=1))
+        return joined
 
 
 def flow(nodes: Sequence[Any], tensors: Mapping[str, Any], source: str, sink: str, opset: int) -> Flow:
@@ -99,21 +98,37 @@ def flow(nodes: Sequence[Any], tensors: Mapping[str, Any], source: str, sink: st
     from onnx import TensorProto, helper, numpy_helper
 
     builder = _Builder()
-    turned = builder.add("Transpose", "fbank", perm=[0, 2, 1])
-    known = {source: _Tensor(builder.add("Unsqueeze", turned, builder.integers(1)), 1, MELS, 0)}
+    shapes = {source: _Shape(1, MELS, 0)}
     for node in nodes:
-        moving = [known[name] for name in node.input if name in known]
+        shapes[node.output[0]] = _shape(node, shapes, tensors)
+    # Frames from before are held where several nodes ask for a tensor; one that a single node asks for comes with the
+    # frames that this one needs in front, made again from what is held before it: less to copy than to hold it, too.
+    uses = Counter(name for node in nodes for name in node.input if name in shapes)
+    joints = {name for name in shapes if uses[name] > 1} | {source, sink}
+    asked: Counter[str] = Counter()
+    for node in reversed(nodes):
+        for name, frames in _needs(node, shapes, tensors, 0 if node.output[0] in joints else asked[node.output[0]]):
+            asked[name] = max(asked[name], frames)
+    turned = builder.add("Transpose", "fbank", perm=[0, 2, 1])
+    made = {source: builder.hold(builder.add("Unsqueeze", turned, builder.integers(1)), shapes[source], asked[source])}
+    for node in nodes:
+        output = node.output[0]
+        needs = dict(_needs(node, shapes, tensors, 0 if output in joints else asked[output]))
+        inputs = []
+        for name in node.input:
+            if name not in shapes:
+                inputs.append(name)
+                continue
+            front = asked[name] - needs[name]
+            end = shapes[name].delay - shapes[output].delay if node.op_type == "Add" else 0
+            inputs.append(builder.cut(made[name], front, end or END) if front or end else made[name])
+        attributes = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
         if node.op_type == "Conv":
-            known[node.output[0]] = _convolution(builder, node, moving[0], tensors)
-        elif node.op_type == "Add":
-            known[node.output[0]] = _sum(builder, moving)
-        else:
-            inputs = [known[name].name if name in known else name for name in node.input]
-            attributes = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
-            name = builder.add(node.op_type, *inputs, **attributes)
-            known[node.output[0]] = _Tensor(name, moving[0].channels, moving[0].bands, moving[0].delay)
-    last = known[sink]
-    rows = builder.add("Flatten", builder.add("Transpose", last.name, perm=[0, 3, 1, 2]), axis=1)
+            up, _, down, _ = attributes.get("pads", [0, 0, 0, 0])
+            attributes |= {"pads": [up, 0, down, 0], "kernel_shape": list(tensors[node.input[1]].dims[2:])}
+        name = builder.add(node.op_type, *inputs, **attributes)
+        made[output] = builder.hold(name, shapes[output], asked[output]) if output in joints - {sink} else name
+    rows = builder.add("Flatten", builder.add("Transpose", made[sink], perm=[0, 3, 1, 2]), axis=1)
     builder.nodes.append(helper.make_node("Concat", [rows, *builder.kept], ["result"], axis=1))
     used = {name for node in builder.nodes for name in node.input} & tensors.keys()
     weights = [numpy_helper.from_array(numpy_helper.to_array(tensors[name]), name) for name in sorted(used)]
@@ -128,34 +143,47 @@ def flow(nodes: Sequence[Any], tensors: Mapping[str, Any], source: str, sink: st
         [*weights, *builder.weights],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
-    return Flow(model, builder.context, last.delay)
+    return Flow(model, builder.context, shapes[sink].delay)
 
 
-def _convolution(builder: _Builder, node: Any, x: _Tensor, tensors: Mapping[str, Any]) -> _Tensor:
-    """The convolution on its input with what it needs from before in front, in place of padding in time."""
+def _window(node: Any, tensors: Mapping[str, Any]) -> tuple[int, int, int]:
+    """A convolution's frames: step, frames it pads in front, frames it sees."""
     from onnx import helper
 
     given = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
-    channels, _, height, width = tensors[node.input[1]].dims
-    up, left, down, _ = given.get("pads", [0, 0, 0, 0])
-    step_bands, step = given.get("strides", [1, 1])
     if list(given.get("dilations", [1, 1])) != [1, 1] or given.get("auto_pad", b"NOTSET") != b"NOTSET":
         raise NotLocal("a convolution is dilated or pads by a rule")
+    return given.get("strides", [1, 1])[1], given.get("pads", [0, 0, 0, 0])[1], tensors[node.input[1]].dims[3]
+
+
+def _shape(node: Any, shapes: Mapping[str, _Shape], tensors: Mapping[str, Any]) -> _Shape:
+    """Of what a node gives."""
+    from onnx import helper
+
+    moving = [shapes[name] for name in node.input if name in shapes]
+    if node.op_type == "Add":
+        if len(moving) != 2:
+            raise NotLocal("something other than two branches is added")
+        return _Shape(moving[0].channels, moving[0].bands, max(one.delay for one in moving))
+    if node.op_type != "Conv":
+        return moving[0]
+    x, (step, left, width) = moving[0], _window(node, tensors)
+    channels, _, height, _ = tensors[node.input[1]].dims
+    given = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
+    up, _, down, _ = given.get("pads", [0, 0, 0, 0])
+    bands = (x.bands + up + down - height) // given.get("strides", [1, 1])[0] + 1
     # a new frame j sees frames step * j - left and on; it is known once the last of them is
-    delay = -((step - x.delay - width + left) // step)
-    frames = step * delay + left - x.delay
-    given |= {"pads": [up, 0, down, 0], "kernel_shape": [height, width]}
-    name = builder.add("Conv", builder.hold(x, frames), *node.input[1:], **given)
-    return _Tensor(name, channels, (x.bands + up + down - height) // step_bands + 1, delay)
+    return _Shape(channels, bands, -((step - x.delay - width + left) // step))
 
 
-def _sum(builder: _Builder, branches: Sequence[_Tensor]) -> _Tensor:
-    """The sum of two branches, the one that is ahead held back."""
-    if len(branches) != 2:
-        raise NotLocal("something other than two branches is added")
-    delay = max(one.delay for one in branches)
-    names = [
-        one.name if one.delay == delay else builder.cut(builder.hold(one, delay - one.delay), 0, one.delay - delay)
-        for one in branches
-    ]
-    return _Tensor(builder.add("Add", *names), branches[0].channels, branches[0].bands, delay)
+def _needs(node: Any, shapes: Mapping[str, _Shape], tensors: Mapping[str, Any], front: int) -> list[tuple[str, int]]:
+    """What a node is made from, and the frames each of these must have in front of its new ones for `front` of its own.
+
+    Below 0 where not all new ones are needed.
+    """
+    delay = shapes[node.output[0]].delay
+    moving = [name for name in node.input if name in shapes]
+    if node.op_type == "Conv":
+        step, left, _ = _window(node, tensors)
+        return [(moving[0], step * (delay + front) + left - shapes[moving[0]].delay)]
+    return [(name, front + delay - shapes[name].delay) for name in moving]

@@ -70,7 +70,7 @@ def test_the_cut_bundle(fused: Path, cache: Path) -> None:
     assert parts.embedding.fbank.normalization == "window_mean"
     assert parts.clustering == whole.clustering and parts.licences == whole.licences
     np.testing.assert_array_equal(parts.plda.lda, whole.plda.lda)
-    assert parts.directory == cache / f"models-{whole.sha256[:12]}-cut2"
+    assert parts.directory == cache / f"models-{whole.sha256[:12]}-cut3"
     assert trunk.flow and (trunk.flow.context, trunk.flow.delay) == (11_360, 14)
     assert parts.files["trunk.onnx"].source == f"cut out of {MULTIMASK}"
     assert parts.files["trunk.onnx"].licence == "CC-BY-4.0"

@@ -100,6 +100,15 @@ def test_pieces_give_what_the_whole_gives(
     np.testing.assert_allclose(features[first:], expected, rtol=1e-4, atol=1e-4 * largest)
 
 
+def test_what_came_before_is_joined_where_several_ask_for_it() -> None:
+    plain = flow(*trunk([(2, 3, 1), (2, 3, 1), (2, 3, 1)], False, 0), "in", "r2", 17)
+    assert [node.op_type for node in plain.model.graph.node].count("Concat") == 2  # the input, and the result
+    assert plain.context == 6 * 80
+    forks = flow(*trunk([(2, 3, 1), (2, 3, 1), (2, 3, 1)], True, 0), "in", "r2", 17)
+    assert [node.op_type for node in forks.model.graph.node].count("Concat") == 4
+    assert forks.delay == plain.delay == 3
+
+
 def test_streams_of_one_batch_do_not_mix() -> None:
     nodes, weights = trunk([(2, 3, 1), (2, 3, 2), (2, 3, 1)], True, 3)
     made = flow(nodes, weights, "in", nodes[-1].output[0], 17)
