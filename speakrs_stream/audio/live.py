@@ -76,7 +76,11 @@ class LiveInput:
         values = from_array(samples)
         missing, again = self._place(len(values), self.position if at is None else at)
         values = self._gate.push(values[again:])
-        values = values if values.ndim == 1 else to_mono(values)
+        if values.shape[1] == 1:
+            values = values[:, 0]
+            values += 0.0  # as the mean of one: no zero stays negative
+        else:
+            values = to_mono(values)
         self._note(missing, again)
         ready = [self._resample(np.zeros(n, np.float32)) for n in _parts(missing, FILLING * self.sample_rate)]
         new = self._resample(values)
@@ -92,7 +96,7 @@ class LiveInput:
             # so that the length of the rest is rounded as that of the whole would be.
             unit = 2 * self.sample_rate // gcd(self.sample_rate, SAMPLE_RATE)
             self._tail.forget(max(self.position - self.sample_rate, 0) // unit * unit)
-        return self._handed(self._resampler.push(values))
+        return self._handed(values if self.sample_rate == SAMPLE_RATE else self._resampler.push(values))
 
     def _handed(self, ready: Samples) -> Samples:
         if len(self._early):

@@ -63,6 +63,7 @@ class People:
     def __init__(self) -> None:
         self._all: dict[int, Person] = {}
         self._voices: list[Person] = []  # people as they were when the user said that they are somebody else too
+        self._living: list[Person] = []  # empty where it must be found anew
         self._known: dict[tuple[tuple[int, ...], frozenset[int]], Faces] = {}  # answers of `faces_of` that still hold
 
     def __getitem__(self, number: int) -> Person:
@@ -82,6 +83,7 @@ class People:
 
     def _put(self, person: Person) -> None:
         self._all[person.number] = person
+        self._living = []
         self._known.clear()
 
     def who(self, number: int) -> int:
@@ -136,8 +138,10 @@ class People:
         self._put(replace(self._all[number], name=name))
 
     def living(self) -> list[Person]:
-        """Everybody not merged away, by number."""
-        return [person for person in self._all.values() if person.merged_into is None]
+        """Everybody not merged away, by number; not to be changed."""
+        if not self._living:
+            self._living = [person for person in self._all.values() if person.merged_into is None]
+        return self._living
 
     def learn(self, items: Items) -> None:
         """Take prototypes from what is remembered of each."""
@@ -220,7 +224,8 @@ def spread(items: Items) -> float:
     used = count[speaker] >= 4
     if not used.any():
         return 1.0
-    numbers, speaker = np.unique(speaker[used], return_inverse=True)
+    numbers = np.flatnonzero(count >= 4)
+    speaker = np.searchsorted(numbers, speaker[used])
     rows, size = rows[used], count[numbers].astype(np.float64)
     means = ((speaker == np.arange(len(numbers))[:, None]) @ rows) / size[:, None]
     apart = rows - means[speaker]

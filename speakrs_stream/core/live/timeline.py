@@ -87,20 +87,19 @@ class Shown:
 
     def shares(self, windows: Sequence[Placed]) -> list[dict[int, Array]]:
         """For each window: number -> (3,) share of each local speaker's activity on which it is shown, if on any."""
-        if not len(self.numbers):
+        if not len(self.numbers) or not windows:
             return [{} for _ in windows]
         numbers, shown = self.numbers.tolist(), self.matrix.astype(np.float32)
-        found: list[dict[int, Array]] = []
-        for placed in windows:
+        found: list[dict[int, Array]] = [{} for _ in windows]
+        share = np.zeros((len(windows), LOCAL_SPEAKERS, len(numbers)), np.float32)
+        for index, placed in enumerate(windows):
             low, high = max(placed.start, self.start), min(placed.start + len(placed.activations), self.end)
-            if low >= high:
-                found.append({})
-                continue
-            rows = placed.rows[:, low - placed.start : high - placed.start]
-            share = rows @ shown[low - self.start : high - self.start]
-            share /= np.maximum(placed.active, 1)[:, None]
-            columns = np.flatnonzero(share.any(axis=0)).tolist()
-            found.append({numbers[column]: share[:, column] for column in columns})
+            if low < high:
+                rows = placed.rows[:, low - placed.start : high - placed.start]
+                np.matmul(rows, shown[low - self.start : high - self.start], out=share[index])
+        share /= np.maximum([placed.active for placed in windows], 1)[..., None]
+        for index, column in np.argwhere(share.any(axis=1)).tolist():
+            found[index][numbers[column]] = share[index, :, column]
         return found
 
 
