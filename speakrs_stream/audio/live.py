@@ -75,12 +75,7 @@ class LiveInput:
             raise WrongRate(got=sample_rate, want=self.sample_rate)
         values = from_array(samples)
         missing, again = self._place(len(values), self.position if at is None else at)
-        values = self._gate.push(values[again:])
-        if values.shape[1] == 1:
-            values = values[:, 0]
-            values += 0.0  # as the mean of one: no zero stays negative
-        else:
-            values = to_mono(values)
+        values = to_mono(self._gate.push(values[again:]))
         self._note(missing, again)
         ready = [self._resample(np.zeros(n, np.float32)) for n in _parts(missing, FILLING * self.sample_rate)]
         new = self._resample(values)
@@ -88,15 +83,15 @@ class LiveInput:
 
     def _resample(self, values: Samples) -> Samples:
         self.position += len(values)
-        if self.sample_rate == SAMPLE_RATE:
-            self._tail = Tape(start=self.position)  # what is not resampled waits for nothing
-        else:
-            self._tail.append(values)
-            # From a multiple of `unit` input samples on, output positions are whole; of twice as many, they are even,
-            # so that the length of the rest is rounded as that of the whole would be.
-            unit = 2 * self.sample_rate // gcd(self.sample_rate, SAMPLE_RATE)
-            self._tail.forget(max(self.position - self.sample_rate, 0) // unit * unit)
-        return self._handed(values if self.sample_rate == SAMPLE_RATE else self._resampler.push(values))
+        if self.sample_rate == SAMPLE_RATE:  # nothing to resample, nor to start a restored resampler from
+            self._tail = Tape(start=self.position)
+            return self._handed(values)
+        self._tail.append(values)
+        # From a multiple of `unit` input samples on, output positions are whole; of twice as many, they are even,
+        # so that the length of the rest is rounded as that of the whole would be.
+        unit = 2 * self.sample_rate // gcd(self.sample_rate, SAMPLE_RATE)
+        self._tail.forget(max(self.position - self.sample_rate, 0) // unit * unit)
+        return self._handed(self._resampler.push(values))
 
     def _handed(self, ready: Samples) -> Samples:
         if len(self._early):

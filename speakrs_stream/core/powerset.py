@@ -18,6 +18,8 @@ from speakrs_stream.core.grid import FRAMES_PER_WINDOW
 
 LOCAL_SPEAKERS = 3
 MAX_SIMULTANEOUS = 2
+BITS = frozen(2 ** np.arange(LOCAL_SPEAKERS, dtype=np.uint8))
+"""(3,) a bit for each local speaker."""
 
 
 @cache
@@ -39,14 +41,14 @@ def decode(log_probabilities: F32) -> U8:
     first wins. In memory it lies speaker by speaker, as what follows reads it.
     """
     members = _members()[np.argmax(log_probabilities, axis=-1)]
-    bits = np.left_shift(1, np.arange(LOCAL_SPEAKERS, dtype=np.uint8), dtype=np.uint8).reshape(-1, *[1] * members.ndim)
+    bits = BITS.reshape(-1, *[1] * members.ndim)
     return np.moveaxis(((members & bits) != 0).view(np.uint8), 0, -1)
 
 
 @cache
 def _members() -> U8:
     """Whom each class stands for, (7,): bit s for local speaker s."""
-    return frozen(np.left_shift(mapping(), np.arange(LOCAL_SPEAKERS, dtype=np.uint8)).sum(axis=1, dtype=np.uint8))
+    return frozen((mapping() * BITS).sum(axis=1, dtype=np.uint8))
 
 
 def pack(activations: U8) -> U8:

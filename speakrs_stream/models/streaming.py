@@ -105,30 +105,36 @@ def flow(nodes: Sequence[Any], tensors: Mapping[str, Any], source: str, sink: st
     # frames that this one needs in front, made again from what is held before it: less to copy than to hold it, too.
     uses = Counter(name for node in nodes for name in node.input if name in shapes)
     joints = {name for name in shapes if uses[name] > 1} | {source, sink}
-    asked: Counter[str] = Counter()
+    asked: Counter[str] = Counter()  # frames in front of each
+    needs: dict[str, dict[str, int]] = {}  # what is made -> frames that each of what it is made from must have in front
     for node in reversed(nodes):
-        for name, frames in _needs(node, shapes, tensors, 0 if node.output[0] in joints else asked[node.output[0]]):
+        output = node.output[0]
+        needs[output] = _needs(node, shapes, 0 if output in joints else asked[output])
+        for name, frames in needs[output].items():
             asked[name] = max(asked[name], frames)
     turned = builder.add("Transpose", "fbank", perm=[0, 2, 1])
-    made = {source: builder.hold(builder.add("Unsqueeze", turned, builder.integers(1)), shapes[source], asked[source])}
+    new = builder.add("Unsqueeze", turned, builder.integers(1))
+    made = {source: builder.hold(new, shapes[source], asked[source])}
     for node in nodes:
         output = node.output[0]
-        needs = dict(_needs(node, shapes, tensors, 0 if output in joints else asked[output]))
         inputs = []
         for name in node.input:
             if name not in shapes:
                 inputs.append(name)
                 continue
-            front = asked[name] - needs[name]
+            front = asked[name] - needs[output][name]
             end = shapes[name].delay - shapes[output].delay if node.op_type == "Add" else 0
             inputs.append(builder.cut(made[name], front, end or END) if front or end else made[name])
-        attributes = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
+        attributes = _attributes(node)
         if node.op_type == "Conv":
-            up, _, down, _ = attributes.get("pads", [0, 0, 0, 0])
+            up, _, down, _ = attributes["pads"]
             attributes |= {"pads": [up, 0, down, 0], "kernel_shape": list(tensors[node.input[1]].dims[2:])}
-        name = builder.add(node.op_type, *inputs, **attributes)
-        made[output] = builder.hold(name, shapes[output], asked[output]) if output in joints - {sink} else name
-    rows = builder.add("Flatten", builder.add("Transpose", made[sink], perm=[0, 3, 1, 2]), axis=1)
+        new = made[output] = builder.add(node.op_type, *inputs, **attributes)
+        if output in joints:
+            made[output] = builder.hold(new, shapes[output], asked[output])
+        if output == sink:
+            last = new
+    rows = builder.add("Flatten", builder.add("Transpose", last, perm=[0, 3, 1, 2]), axis=1)
     builder.nodes.append(helper.make_node("Concat", [rows, *builder.kept], ["result"], axis=1))
     used = {name for node in builder.nodes for name in node.input} & tensors.keys()
     weights = [numpy_helper.from_array(numpy_helper.to_array(tensors[name]), name) for name in sorted(used)]
@@ -146,20 +152,16 @@ def flow(nodes: Sequence[Any], tensors: Mapping[str, Any], source: str, sink: st
     return Flow(model, builder.context, shapes[sink].delay)
 
 
-def _window(node: Any, tensors: Mapping[str, Any]) -> tuple[int, int, int]:
-    """A convolution's frames: step, frames it pads in front, frames it sees."""
+def _attributes(node: Any) -> dict[str, Any]:
+    """A node's attributes, those of a convolution with what they are where they are not given."""
     from onnx import helper
 
-    given = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
-    if list(given.get("dilations", [1, 1])) != [1, 1] or given.get("auto_pad", b"NOTSET") != b"NOTSET":
-        raise NotLocal("a convolution is dilated or pads by a rule")
-    return given.get("strides", [1, 1])[1], given.get("pads", [0, 0, 0, 0])[1], tensors[node.input[1]].dims[3]
+    usual = {"pads": [0, 0, 0, 0], "strides": [1, 1]} if node.op_type == "Conv" else {}
+    return usual | {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
 
 
 def _shape(node: Any, shapes: Mapping[str, _Shape], tensors: Mapping[str, Any]) -> _Shape:
     """Of what a node gives."""
-    from onnx import helper
-
     moving = [shapes[name] for name in node.input if name in shapes]
     if node.op_type == "Add":
         if len(moving) != 2:
@@ -167,16 +169,18 @@ def _shape(node: Any, shapes: Mapping[str, _Shape], tensors: Mapping[str, Any]) 
         return _Shape(moving[0].channels, moving[0].bands, max(one.delay for one in moving))
     if node.op_type != "Conv":
         return moving[0]
-    x, (step, left, width) = moving[0], _window(node, tensors)
-    channels, _, height, _ = tensors[node.input[1]].dims
-    given = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
-    up, _, down, _ = given.get("pads", [0, 0, 0, 0])
-    bands = (x.bands + up + down - height) // given.get("strides", [1, 1])[0] + 1
+    given = _attributes(node)
+    if list(given.get("dilations", [1, 1])) != [1, 1] or given.get("auto_pad", b"NOTSET") != b"NOTSET":
+        raise NotLocal("a convolution is dilated or pads by a rule")
+    channels, _, height, width = tensors[node.input[1]].dims
+    up, left, down, _ = given["pads"]
+    step_bands, step = given["strides"]
+    bands = (moving[0].bands + up + down - height) // step_bands + 1
     # a new frame j sees frames step * j - left and on; it is known once the last of them is
-    return _Shape(channels, bands, -((step - x.delay - width + left) // step))
+    return _Shape(channels, bands, -((step - moving[0].delay - width + left) // step))
 
 
-def _needs(node: Any, shapes: Mapping[str, _Shape], tensors: Mapping[str, Any], front: int) -> list[tuple[str, int]]:
+def _needs(node: Any, shapes: Mapping[str, _Shape], front: int) -> dict[str, int]:
     """What a node is made from, and the frames each of these must have in front of its new ones for `front` of its own.
 
     Below 0 where not all new ones are needed.
@@ -184,6 +188,6 @@ def _needs(node: Any, shapes: Mapping[str, _Shape], tensors: Mapping[str, Any], 
     delay = shapes[node.output[0]].delay
     moving = [name for name in node.input if name in shapes]
     if node.op_type == "Conv":
-        step, left, _ = _window(node, tensors)
-        return [(moving[0], step * (delay + front) + left - shapes[moving[0]].delay)]
-    return [(name, front + delay - shapes[name].delay) for name in moving]
+        given = _attributes(node)
+        return {moving[0]: given["strides"][1] * (delay + front) + given["pads"][1] - shapes[moving[0]].delay}
+    return {name: front + delay - shapes[name].delay for name in moving}

@@ -11,7 +11,7 @@ from speakrs_stream.core.arrays import F32, F64, I64, Array
 from speakrs_stream.core.clustering import ahc, assignment
 from speakrs_stream.core.clustering.kmeans import kmeans
 from speakrs_stream.core.clustering.plda import Plda
-from speakrs_stream.core.clustering.vbx import Vbx, start_from, vbx
+from speakrs_stream.core.clustering.vbx import Vbx, holding, start_from, vbx
 from speakrs_stream.core.config import ClusteringConfig, SpeakerBounds
 from speakrs_stream.core.history import History, training_items
 
@@ -71,9 +71,7 @@ def cluster(history: History, plda: Plda, config: ClusteringConfig, bounds: Spea
 def _centroids(training: Array, found: Vbx, config: ClusteringConfig, bounds: SpeakerBounds) -> tuple[F64, bool]:
     """Mean embedding of each kept speaker, and whether a count was forced (which frees the assignment)."""
     x = training.astype(np.float64)
-    kept = found.pi > config.keep_prior
-    if not kept.any():
-        kept = found.pi == found.pi.max()
+    kept = holding(found.pi, config.keep_prior)
     wanted = min(bounds.clamp(int(kept.sum())), len(x))
     if wanted != kept.sum():
         labels = kmeans(x, wanted)

@@ -42,6 +42,12 @@ def start_from(labels: I64, smoothing: float) -> F64:
     return shares
 
 
+def holding(pi: F64, keep_prior: float) -> Array:
+    """(speakers,) whether each holds something: a prior above `keep_prior`, or the largest where none has one."""
+    kept: Array = pi > keep_prior
+    return kept if kept.any() else pi == pi.max()
+
+
 def vbx(
     y: F64,
     phi: F64,
@@ -59,7 +65,7 @@ def vbx(
     """Iterate from responsibilities `gamma` (items, speakers) until the evidence bound settles.
 
     y: (items, d) float64; phi: (d,); weights: (items,) or None for one each; pi: (speakers,) or None for equal;
-    drop_after: iterations after which speakers whose prior is not above `keep_prior` are left out, the largest kept
+    drop_after: iterations after which only speakers that are `holding` something stay
     """
     items, d = y.shape
     pi = np.full(gamma.shape[1], 1.0 / gamma.shape[1]) if pi is None else pi
@@ -95,9 +101,7 @@ def vbx(
             break
         before = bound
         if iteration in drop_after and iteration < max_iterations:
-            kept = pi > keep_prior
-            if not kept.any():
-                kept = pi == pi.max()
+            kept = holding(pi, keep_prior)
             if not kept.all():
                 shares, held, pi = shares[kept], held[kept], pi[kept]
                 before = -np.inf  # of other speakers

@@ -224,7 +224,7 @@ class Extraction:
 
     def _have(self, number: int, features: F32) -> list[Question]:
         """A chunk's features are known: pool the windows that waited for them."""
-        self._chunks[number] = np.array(features, np.float32) if self.layout.pooled else moments(features)
+        self._chunks[number] = self._kept(features)
         asked: list[Question] = []
         for index, state in list(self._windows.items()):
             if number in state.waiting:
@@ -232,6 +232,10 @@ class Extraction:
                 if not state.waiting:
                     asked += self._pool_shared(index)
         return asked
+
+    def _kept(self, features: F32) -> F32:
+        """What is kept of a chunk's features: a copy, beside their squares if they are pooled here."""
+        return np.array(features, np.float32) if self.layout.pooled else moments(features)
 
     def pending(self, window: int) -> bool:
         """Whether a window's embeddings are still being made."""
@@ -287,7 +291,7 @@ class Extraction:
         self._chunks = dict.fromkeys(plain["chunks"])
         for chunk in self._chunks:
             if (rows := arrays.get(f"chunk.{chunk}")) is not None:
-                self._chunks[chunk] = rows if self.layout.pooled else moments(rows)
+                self._chunks[chunk] = self._kept(rows)
         self._pooled = {(number, local): arrays[f"pooled.{number}.{local}"] for number, local in plain["pooled"]}
 
     # -- how -------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from speakrs_stream.core.arrays import F64, I64
 from speakrs_stream.core.clustering import ahc
 from speakrs_stream.core.clustering.plda import unit
-from speakrs_stream.core.clustering.vbx import start_from, vbx
+from speakrs_stream.core.clustering.vbx import holding, start_from, vbx
 from speakrs_stream.core.config import ClusteringConfig, SpeakerBounds
 from speakrs_stream.core.live.memory import Items
 from speakrs_stream.core.live.merging import merge_to
@@ -47,10 +47,7 @@ def recluster(items: Items, phi: F64, config: ClusteringConfig, bounds: SpeakerB
         drop_after=DROP_AFTER,
         keep_prior=config.keep_prior,
     )
-    kept = found.pi > config.keep_prior
-    if not kept.any():
-        kept = found.pi == found.pi.max()
-    gamma = found.gamma[:, kept]
+    gamma = found.gamma[:, holding(found.pi, config.keep_prior)]
     labels = _bounded(items, np.unique(gamma.argmax(axis=1), return_inverse=True)[1], bounds)
     return Clusters(labels, means(items, labels))
 
