@@ -29,9 +29,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from speakrs_stream.core.activity import Activity
 from speakrs_stream.core.arrays import F32, F64, U8
 from speakrs_stream.core.clustering.plda import Plda, unit
-from speakrs_stream.core.embedding.pooling import clean_masks
 from speakrs_stream.core.grid import FRAME_MIDDLE, FRAME_STEP, FRAMES_PER_WINDOW, SAMPLE_RATE, WINDOW
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS, MAX_SIMULTANEOUS
 from speakrs_stream.scoring import Labelled
@@ -199,7 +199,7 @@ class Simulation:
 
     def _embed(self, activations: U8, source: np.ndarray, times: F64) -> F32:
         out = np.full((LOCAL_SPEAKERS, self._dimension), np.nan, np.float32)
-        masks = clean_masks(activations) > 0
+        masks = Activity(activations).masks() > 0
         whole = times.astype(int)
         for local in range(LOCAL_SPEAKERS):
             frames = np.flatnonzero(masks[local])

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.references import find_pairs
-from speakrs_stream.core.embedding.pooling import clean_frames, clean_masks, pool, resample_centred
+from speakrs_stream.core.activity import Activity
+from speakrs_stream.core.embedding.pooling import pool, resample_centred
 from speakrs_stream.core.powerset import decode
 from speakrs_stream.core.session import window_count
 from speakrs_stream.scoring import Labelled
@@ -87,7 +88,7 @@ def embeddings(meeting: Meeting, trunk: Network, head: Network) -> NDArray[np.fl
     result: NDArray[np.float32] | None = None
     for window, activity in enumerate(meeting.activity):
         first = window * STEP // 160 // STRIDE
-        weights = resample_centred(clean_masks(activity), count, STRIDE, OFFSET)
+        weights = resample_centred(Activity(activity).masks(), count, STRIDE, OFFSET)
         statistics = pool(features[first : first + count], weights[:, : len(features) - first])
         good = np.asarray(np.isfinite(statistics).all(axis=1))
         filled = np.where(good[:, None], statistics, 0).astype(np.float32)
@@ -104,11 +105,12 @@ def training_items(meeting: Meeting, purity: float = 0.7, ratio: float = 0.2) ->
     middles = (np.arange(589) * 270 + 495.5) / 16000
     items = []
     for window, activity in enumerate(meeting.activity):
-        clean = clean_frames(activity)
+        who = Activity(activity)
+        clean = who.clean
         for local in range(3):
             if clean[local] < ratio * 589:
                 continue
-            alone = (activity[:, local] == 1) & (activity.sum(axis=1) == 1)
+            alone = who.alone[local] > 0
             times = middles[alone] + window * STEP / 16000
             heard: dict[str, int] = {}
             for turn in meeting.reference:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from speakrs_stream.core.activity import Activity
 from speakrs_stream.core.arrays import F32
 from speakrs_stream.core.embedding.fbank import fbank
-from speakrs_stream.core.embedding.pooling import clean_masks, pool, resample_nearest
+from speakrs_stream.core.embedding.pooling import pool, resample_nearest
 from speakrs_stream.core.grid import WINDOW
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS, decode
 from speakrs_stream.inference.networks import Networks
@@ -40,7 +41,7 @@ def pyannote_way(networks: Networks, audio: F32, step: int) -> int:
     for start in range(0, len(heard), BATCH):
         batch = heard[start : start + BATCH]
         for window, logits in zip(batch, networks.segment(batch), strict=True):
-            masks = clean_masks(decode(logits))
+            masks = Activity(decode(logits)).masks()
             for mask in masks:
                 features = networks.trunk(normalised(window)[None])[0]
                 weights = resample_nearest(mask[None], len(features))
@@ -60,6 +61,6 @@ def speakrs_way(networks: Networks, audio: F32, step: int) -> int:
         activity = decode(networks.segment(window[None])[0])
         if not activity.any():
             continue
-        networks.multimask(normalised(window)[None], clean_masks(activity)[None])
+        networks.multimask(normalised(window)[None], Activity(activity).masks()[None])
         made += LOCAL_SPEAKERS
     return made

@@ -27,12 +27,11 @@ PARTS = {
         *("core.embedding.extraction:moments", "core.embedding.extraction:pool_moments"),
         "core.embedding.extraction:pool",
     ),
-    "decoding and masks": ("core.session:decode", "core.embedding.extraction:Extraction.push"),
+    "decoding, and counting frames": ("core.session:decode", "core.activity:Activity.__post_init__"),
     "history and counts": (
-        *("core.history:History.push", "core.history:History.activations"),
+        "core.history:History.push",
         *("core.aggregation:SpeakerCount.push", "core.aggregation:SpeakerCount.counts"),
     ),
-    "windows in rows": ("core.live.timeline:Placed.__post_init__",),
     "who is who": ("core.live.identity:Identity.assign", "core.live.timeline:Shown.shares"),
     "newcomers, features": (
         *("core.live.identity:Identity._strangers", "core.live.identity:Identity._newcomer"),

@@ -5,9 +5,12 @@ Plain averaging and summing; this pipeline uses no Hamming window and no warm-up
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from speakrs_stream.core.activity import Activity
 from speakrs_stream.core.arrays import U8, Array, Tape
 from speakrs_stream.core.grid import FRAME_STEP, FRAMES_PER_WINDOW, nearest_frame, total_frames
 
@@ -31,24 +34,18 @@ class SpeakerCount:
         self._sums = Tape((), np.int16)
         self._covers = Tape((), np.int16)  # windows that reach each of the latest frames
 
-    def push(self, activations: U8) -> None:
-        """Add the next window's activity (589, 3) of 0 and 1."""
+    def push(self, activity: Activity) -> None:
+        """Add the next window's activity."""
         start = nearest_frame(self.windows * self.step)
-        end = start + len(activations)
+        end = start + len(activity.bits)
         more = end - self._sums.end
         if more > 0:
             self._sums.append(np.zeros(more, np.int16))
             self._covers.append(np.zeros(more, np.int16))
-        self._sums.get(start, end)[:] += np.add.reduce(activations.T, axis=0, dtype=np.uint8)
+        self._sums.get(start, end)[:] += activity.speaking
         self._covers.get(start, end)[:] += 1
         self._covers.forget(start - RECENT)
         self.windows += 1
-
-    def forget(self, before: int) -> None:
-        """Drop frames below `before`; no window to come may reach them and nobody may ask for them."""
-        settled = min(before, nearest_frame(self.windows * self.step))
-        self._sums.forget(settled)
-        self._covers.forget(settled)
 
     def state(self) -> tuple[list[int], dict[str, Array]]:
         """Plain values and arrays for a snapshot."""
@@ -61,10 +58,11 @@ class SpeakerCount:
         recent = max(start, self._sums.end - FRAMES_PER_WINDOW - RECENT)
         self._covers = Tape.of(self._counted(recent, self._sums.end), recent)
 
-    def counts(self, start: int, end: int, ahead: U8 | None = None) -> U8:
+    def counts(self, start: int, end: int, ahead: Activity | None = None, without: Sequence[Activity] = ()) -> U8:
         """Counts of frames start..end as they stand, (frames,) uint8; 0 where no window reaches.
 
-        ahead: (frames, 3) activity where the next window will be, counted as if it had been pushed
+        without: activity of the latest windows, in order, counted as if they had not been pushed
+        ahead: activity where the next window will be then, counted as if it had been pushed
         """
         sums, covers = np.zeros(end - start, np.int16), np.zeros(end - start, np.int16)
         have = min(end, self._sums.end)
@@ -72,12 +70,15 @@ class SpeakerCount:
             sums[: have - start] = self._sums.get(start, have)
             recent = start >= self._covers.start
             covers[: have - start] = self._covers.get(start, have) if recent else self._counted(start, have)
-        if ahead is not None:
-            at = nearest_frame(self.windows * self.step)
-            low, high = max(start, at), min(end, at + len(ahead))
-            if low < high:
-                sums[low - start : high - start] += ahead[low - at : high - at].sum(axis=1, dtype=np.int16)
-                covers[low - start : high - start] += 1
+        known = self.windows - len(without)
+        changes: list[tuple[np.ufunc, int, Activity]] = [(np.add, known, ahead)] if ahead else []
+        changes += [(np.subtract, window, activity) for window, activity in enumerate(without, known)]
+        for change, window, activity in changes:
+            at = nearest_frame(window * self.step)
+            inside = slice(max(at - start, 0), max(min(at + len(activity.bits), end) - start, 0))
+            speaking = activity.speaking[max(start - at, 0) :][: len(sums[inside])]
+            change(sums[inside], speaking, out=sums[inside])
+            change(covers[inside], 1, out=covers[inside])
         return np.rint(sums / np.maximum(covers, 1)).astype(np.uint8)
 
     def _counted(self, start: int, end: int) -> NDArray[np.int16]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from speakrs_stream.core.activity import Activity
 from speakrs_stream.core.arrays import F32, I64, U8, Array, Tape
-from speakrs_stream.core.embedding.pooling import clean_frames
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS, pack, unpack
 
@@ -22,8 +22,8 @@ class WindowResult:
 
     index: int
     """Number of the window; it starts at sample `index * step`."""
-    activations: U8
-    """(589, 3) of 0 and 1."""
+    activity: Activity
+    """Who speaks."""
     embeddings: F32
     """(3, D); NaN for a local speaker without one."""
 
@@ -45,15 +45,22 @@ class History:
         """Keep the next window."""
         if window.index != len(self):
             raise ValueError(f"window {window.index} came where {len(self)} was expected")
-        rows = np.ascontiguousarray(window.activations.T, np.float32)
-        self._packed.append(pack(window.activations)[None])
+        self._packed.append(pack(window.activity.bits)[None])
         self._embeddings.append(window.embeddings[None])
-        self._clean.append(clean_frames(rows.T)[None])
-        self._active.append(np.add.reduce(rows, axis=1)[None])
+        self._clean.append(window.activity.clean[None])
+        self._active.append(window.activity.active[None])
 
     def activations(self, start: int, end: int) -> U8:
         """Activity of windows start..end, (windows, 589, 3)."""
         return unpack(self._packed.get(start, end))
+
+    def activity(self, window: int) -> Activity:
+        """Who speaks in a window."""
+        return Activity(self.activations(window, window + 1)[0])
+
+    def result(self, window: int) -> WindowResult:
+        """What the networks said about a window."""
+        return WindowResult(window, self.activity(window), self.embeddings[window])
 
     @property
     def embeddings(self) -> F32:

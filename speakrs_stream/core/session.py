@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from speakrs_stream.core import reconstruction
+from speakrs_stream.core.activity import Activity
 from speakrs_stream.core.aggregation import SpeakerCount
-from speakrs_stream.core.arrays import F32, U8, Array, Tape, below
+from speakrs_stream.core.arrays import F32, Array, Tape, below
 from speakrs_stream.core.clustering.offline import Clustering, cluster
 from speakrs_stream.core.clustering.plda import Plda
 from speakrs_stream.core.config import PipelineConfig, SpeakerBounds
@@ -96,7 +97,7 @@ class Session:
         self._filters = Filters(model.filters, config.step) if model.filters and shares else None
         self._refinement: Refinement | None = None
         self._asked_windows = 0  # windows whose segmentation has been asked for
-        self._open: dict[int, U8 | None] = {}  # windows not settled -> their activity, None while asked for
+        self._open: dict[int, Activity | None] = {}  # windows not settled -> who speaks, None while asked for
         self._in_flight: dict[int, Question] = {}
         self._new: list[int] = []
         self._next_id = 0
@@ -158,9 +159,13 @@ class Session:
 
     def jobs(self) -> list[Job]:
         """What must be inferred now and has not been handed out yet."""
+        return [Job(id_, question.model, inputs, (0, *question.about)) for id_, question, inputs in self.asked()]
+
+    def asked(self) -> list[tuple[int, Question, dict[str, Array]]]:
+        """The same as `jobs`: number, question and inputs of each."""
         new, self._new = self._new, []
         questions = [(id_, self._in_flight[id_]) for id_ in new]
-        return [Job(id_, q.model, self._inputs(q), (0, *q.about)) for id_, q in questions]
+        return [(id_, question, self._inputs(question)) for id_, question in questions]
 
     def ask_again(self) -> None:
         """Hand out every unanswered job once more: whoever had them will not answer."""
@@ -187,9 +192,9 @@ class Session:
             window = question.about[0]
             if output.shape != (FRAMES_PER_WINDOW, 7):
                 raise SessionError(f"segmentation gave {output.shape} where (589, 7) was expected")
-            activations = decode(output)  # (589, 3), local speakers
-            follow = self._extraction.push(window, activations)
-            self._open[window] = activations
+            activity = Activity(decode(output))
+            follow = self._extraction.push(window, activity)
+            self._open[window] = activity
             self._drop_audio()
         elif question.model == "filters":
             follow = self._filtered(question.about[0], output)
@@ -220,17 +225,16 @@ class Session:
 
     def _settle(self) -> list[WindowResult]:
         settled = []
-        while (activations := self._open.get(len(self.history))) is not None:
-            window = len(self.history)
-            if self._extraction.pending(window):
-                break
+        window = len(self.history)
+        while (activity := self._open.get(window)) is not None and not self._extraction.pending(window):
             del self._open[window]
-            result = WindowResult(window, activations, self._extraction.take(window))
+            result = WindowResult(window, activity, self._extraction.take(window))
             self.history.push(result)
-            self.count.push(activations)
+            self.count.push(activity)
             settled.append(result)
+            window += 1
         if settled:
-            self._extraction.forget(len(self.history))
+            self._extraction.forget(window)
         return settled
 
     @property
@@ -269,7 +273,7 @@ class Session:
         arrays["audio"] = self._audio.all().copy()
         for window, activity in self._open.items():
             if activity is not None:
-                arrays[f"open.{window}"] = activity
+                arrays[f"open.{window}"] = activity.bits
         plain = {
             "samples": self.samples,
             "asked": self._asked_windows,
@@ -293,7 +297,9 @@ class Session:
         self.history.restore(below(arrays, "history."))
         self.count.restore(plain["count"], below(arrays, "count."))
         self._audio = Tape.of(arrays["audio"], plain["audio"])
-        self._open = {window: arrays.get(f"open.{window}") for window in plain["open"]}
+        self._open = dict.fromkeys(plain["open"])
+        for name, bits in below(arrays, "open.").items():
+            self._open[int(name)] = Activity(bits)
         self._in_flight = {id_: Question(model, (a, b)) for id_, model, a, b in plain["in_flight"]}
         self._new = list(self._in_flight)
         self.samples, self._asked_windows = plain["samples"], plain["asked"]
@@ -380,6 +386,7 @@ def scripted_history(segmentation: Array, embeddings: Array, step: int) -> tuple
         if activations.shape != (FRAMES_PER_WINDOW, LOCAL_SPEAKERS):
             raise SessionError(f"window {index} is {activations.shape}, expected (589, 3)")
         bits = (activations > 0.5).astype(np.uint8)
-        history.push(WindowResult(index, bits, np.asarray(rows, np.float32)))
-        count.push(bits)
+        activity = Activity(bits)
+        history.push(WindowResult(index, activity, np.asarray(rows, np.float32)))
+        count.push(activity)
     return history, count

@@ -41,7 +41,7 @@ class Outputs:
         history, count = History(self.state["embeddings"].shape[2]), SpeakerCount(config.step)
         history.restore(self.state)
         for window in range(len(history)):
-            count.push(history.activations(window, window + 1)[0])
+            count.push(history.activity(window))
         return history, count
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from speakrs_stream.core.activity import Activity
 from speakrs_stream.core.aggregation import RECENT, UNASSIGNED, SpeakerCount, add_votes, votes
 from speakrs_stream.core.arrays import U8
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, nearest_frame, total_frames
@@ -31,7 +32,7 @@ def test_counts_are_rounded_means(seed: int, windows: int, step: int) -> None:
     seg = activity(seed, windows)
     count = SpeakerCount(step)
     for window in seg:
-        count.push(window)
+        count.push(Activity(window))
     found = count.finish()
     assert found.dtype == np.uint8 and len(found) == total_frames(windows, step)
     assert found.tolist() == counted(seg, step)
@@ -46,17 +47,17 @@ def test_ties_go_to_even() -> None:
     two[:, :2] = 1
     for first, second, expected in ((none, one, 0), (one, two, 2), (none, two, 1), (one, one, 1), (two, two, 2)):
         count = SpeakerCount(16_000)
-        count.push(first)
-        count.push(second)
+        count.push(Activity(first))
+        count.push(Activity(second))
         assert set(count.counts(59, 589).tolist()) == {expected}
 
 
 def test_nobody_where_no_window_reaches() -> None:
     count = SpeakerCount(160_000)
     assert count.finish().size == 0 and count.counts(0, 3).tolist() == [0, 0, 0]
-    count.push(np.ones((FRAMES_PER_WINDOW, 3), np.uint8))
+    count.push(Activity(np.ones((FRAMES_PER_WINDOW, 3), np.uint8)))
     assert count.finish().tolist() == [3] * 589 + [0] * 5
-    count.push(np.ones((FRAMES_PER_WINDOW, 3), np.uint8))
+    count.push(Activity(np.ones((FRAMES_PER_WINDOW, 3), np.uint8)))
     assert count.counts(585, 597).tolist() == [3] * 4 + [0] * 4 + [3] * 4
     assert count.counts(5_000, 5_002).tolist() == [0, 0]
 
@@ -64,40 +65,41 @@ def test_nobody_where_no_window_reaches() -> None:
 def test_a_window_ahead_counts_as_if_it_were_there() -> None:
     seg = activity(3, 4)
     count, whole = SpeakerCount(16_000), SpeakerCount(16_000)
-    assert count.counts(0, 20, seg[0][:12]).tolist() == [*seg[0][:12].sum(axis=1), *[0] * 8]
+    assert count.counts(0, 20, Activity(seg[0][:12])).tolist() == [*seg[0][:12].sum(axis=1), *[0] * 8]
     for window in seg[:3]:
-        count.push(window)
-        whole.push(window)
-    ahead = count.counts(100, 900, seg[3])
-    whole.push(seg[3])
+        count.push(Activity(window))
+        whole.push(Activity(window))
+    ahead = count.counts(100, 900, Activity(seg[3]))
+    whole.push(Activity(seg[3]))
     assert ahead.tolist() == whole.counts(100, 900).tolist()
-    assert count.windows == 3 and count.counts(5_000, 5_002, seg[3]).tolist() == [0, 0]
+    assert count.windows == 3 and count.counts(5_000, 5_002, Activity(seg[3])).tolist() == [0, 0]
 
 
-def test_forgetting_changes_no_count_to_come() -> None:
+def test_the_latest_windows_may_be_left_out() -> None:
     seg = activity(1, 12)
-    kept, forgetful = SpeakerCount(16_000), SpeakerCount(16_000)
+    count = SpeakerCount(16_000)
     for index, window in enumerate(seg):
-        kept.push(window)
-        forgetful.push(window)
-        forgetful.forget(10**6)  # everything that no window to come can reach
-        start = nearest_frame((index + 1) * 16_000)
-        assert forgetful.state()[0] == [index + 1, start]
-        assert forgetful.counts(start, start + 600).tolist() == kept.counts(start, start + 600).tolist()
-    with pytest.raises(IndexError):
-        forgetful.counts(0, 100)
+        count.push(Activity(window))
+        early = SpeakerCount(16_000)
+        for known in range(index + 1):
+            without = [Activity(one) for one in seg[known : index + 1]]
+            ahead = Activity(seg[known][:300]) if known % 2 else None
+            for start, end in ((0, 1200), (nearest_frame(known * 16_000), 700), (500, 510)):
+                wanted = early.counts(start, end, ahead).tolist()
+                assert count.counts(start, end, ahead, without).tolist() == wanted
+            early.push(Activity(seg[known]))
 
 
 def test_a_restored_count_goes_on() -> None:
     seg = activity(2, 6)
     whole, first, second = (SpeakerCount(16_000) for _ in range(3))
     for window in seg:
-        whole.push(window)
+        whole.push(Activity(window))
     for window in seg[:3]:
-        first.push(window)
+        first.push(Activity(window))
     second.restore(*first.state())
     for window in seg[3:]:
-        second.push(window)
+        second.push(Activity(window))
     assert second.finish().tolist() == whole.finish().tolist()
 
 
@@ -105,8 +107,8 @@ def test_a_restored_count_goes_on() -> None:
 def test_a_long_count_keeps_little_of_how_many_windows_cover_what(step: int) -> None:
     whole, part = SpeakerCount(step), SpeakerCount(step)
     for number, window in enumerate(activity(5, 90)):
-        whole.push(window)
-        part.push(window)
+        whole.push(Activity(window))
+        part.push(Activity(window))
         if number % 20 == 7:
             again = SpeakerCount(step)
             again.restore(*part.state())
@@ -123,7 +125,7 @@ def test_a_count_saved_with_how_many_windows_cover_each_frame_goes_on() -> None:
     """As snapshots had it before that was found to follow from the step."""
     count, restored = SpeakerCount(16_000), SpeakerCount(16_000)
     for window in activity(4, 3):
-        count.push(window)
+        count.push(Activity(window))
     plain, arrays = count.state()
     assert arrays.keys() == {"sums"}
     restored.restore(plain, {**arrays, "covers": np.ones_like(arrays["sums"])})

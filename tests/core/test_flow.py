@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from speakrs_stream.core.activity import Activity
 from speakrs_stream.core.arrays import F32, U8
 from speakrs_stream.core.embedding.extraction import EmbeddingLayout, Extraction, FlowLayout, Question
 from speakrs_stream.core.embedding.fbank import FBANK_PER_WINDOW, HOP, fbank
 from speakrs_stream.core.embedding.flow import BRIDGE, Flow
-from speakrs_stream.core.embedding.pooling import clean_masks, pool, resample_centred
+from speakrs_stream.core.embedding.pooling import pool, resample_centred
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, WINDOW
 from speakrs_stream.errors import ConfigError, SessionError
 from tests.conversations import DIMENSION, FLOWING, PADDED, SHARED, Conversation, Ear
@@ -52,7 +53,7 @@ def reference(step: int, window: int, activity: U8) -> F32:
     unit = step // HOP
     first = -(-window * unit // STRIDE)
     last = (window * unit + FBANK_PER_WINDOW) // STRIDE - DELAY
-    weights = resample_centred(clean_masks(activity), last - first, STRIDE, first * STRIDE - window * unit)
+    weights = resample_centred(Activity(activity).masks(), last - first, STRIDE, first * STRIDE - window * unit)
     return np.stack([EAR.head(row) for row in pool(features(step)[first:last], weights)])
 
 
@@ -61,7 +62,7 @@ def test_it_is_the_trunk_over_everything(step: int) -> None:
     extraction = flow(step)
     everybody = speaking(0, 200) | speaking(200, 400, 1) | speaking(400, FRAMES_PER_WINDOW, 2)
     for window in range((TALK.samples - WINDOW) // step + 1):
-        settle(EAR, extraction, extraction.push(window, everybody))
+        settle(EAR, extraction, extraction.push(window, Activity(everybody)))
         expected = reference(step, window, everybody)
         np.testing.assert_allclose(extraction.take(window), expected, rtol=1e-4, atol=1e-4)
         extraction.forget(window + 1)
@@ -71,7 +72,7 @@ def test_each_second_is_run_once() -> None:
     extraction = flow()
     frames = 0
     for window in range(25):
-        questions = extraction.push(window, speaking(0, FRAMES_PER_WINDOW))
+        questions = extraction.push(window, Activity(speaking(0, FRAMES_PER_WINDOW)))
         while questions:
             question = questions.pop(0)
             inputs = extraction.inputs(question)
@@ -88,10 +89,10 @@ def test_near_the_exact_way() -> None:
     exact.fbank.push(TALK.audio)
     ear, likeness = Ear(TALK, PADDED), []
     for window, activity in enumerate(windows(16_000)):
-        settle(EAR, fast, fast.push(window, activity))
-        settle(ear, exact, exact.push(window, activity))
+        settle(EAR, fast, fast.push(window, Activity(activity)))
+        settle(ear, exact, exact.push(window, Activity(activity)))
         one, two = fast.take(window), exact.take(window)
-        enough = (clean_masks(activity)[:, :500].sum(axis=1) > 60) & np.isfinite(one).all(axis=1)
+        enough = (Activity(activity).masks()[:, :500].sum(axis=1) > 60) & np.isfinite(one).all(axis=1)
         dots = (one * two).sum(axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(two, axis=1)
         likeness += dots[enough].tolist()
     assert len(likeness) > 25
@@ -113,7 +114,7 @@ def test_whatever_is_answered_when(seed: int, step: int, keep: bool) -> None:
     plain = flow(step)
     expected = []
     for window, activity in enumerate(activities):
-        settle(EAR, plain, plain.push(window, activity))
+        settle(EAR, plain, plain.push(window, Activity(activity)))
         expected.append(plain.take(window))
         plain.forget(window + 1)
     other, taken = flow(step, keep), 0
@@ -124,7 +125,7 @@ def test_whatever_is_answered_when(seed: int, step: int, keep: bool) -> None:
         if order and (not waiting or generator.random() < 0.5):
             window = order.pop(0)
             pushed.add(window)
-            waiting += other.push(window, activities[window])
+            waiting += other.push(window, Activity(activities[window]))
         elif waiting:
             question = waiting.pop(int(generator.integers(len(waiting))))
             waiting += other.resolve(question, answer(EAR, other, question))
@@ -138,7 +139,7 @@ def chunks(extraction: Flow, activities: list[U8]) -> list[tuple[int, int]]:
     """Chunks asked for, with the number of filter-bank frames, in order."""
     asked = []
     for window, activity in enumerate(activities):
-        questions = extraction.push(window, activity)
+        questions = extraction.push(window, Activity(activity))
         while questions:
             question = questions.pop(0)
             inputs = extraction.inputs(question)
@@ -172,11 +173,11 @@ def test_a_snapshot_goes_on_where_it_was_taken() -> None:
     plain = flow()
     expected = []
     for window, activity in enumerate(activities):
-        settle(EAR, plain, plain.push(window, activity))
+        settle(EAR, plain, plain.push(window, Activity(activity)))
         expected.append(plain.take(window))
     going, waiting, taken = flow(), [], 0
     for pushed, window in enumerate((1, 0, *range(2, len(activities)))):
-        waiting += going.push(window, activities[window])
+        waiting += going.push(window, Activity(activities[window]))
         for _ in range(3):
             values, arrays = going.state()
             again = Flow(FLOWING, 16_000)
@@ -198,7 +199,7 @@ def test_memory_does_not_grow_unless_it_has_to() -> None:
         extraction.fbank.push(TALK.audio[: WINDOW - 16_000])
         for window in range(60):
             extraction.fbank.push(TALK.audio[:16_000])
-            settle(EAR, extraction, extraction.push(window, speaking(0, FRAMES_PER_WINDOW)))
+            settle(EAR, extraction, extraction.push(window, Activity(speaking(0, FRAMES_PER_WINDOW))))
             extraction.take(window)
             extraction.forget(window + 1)
             sizes.append(sum(rows.nbytes for rows in extraction.state()[1].values()))
@@ -208,7 +209,7 @@ def test_memory_does_not_grow_unless_it_has_to() -> None:
 
 def test_answers_of_the_wrong_shape_are_refused() -> None:
     extraction = flow()
-    question = extraction.push(0, speaking(0, 200))[0]
+    question = extraction.push(0, Activity(speaking(0, 200)))[0]
     for shape in ((96 // 8 * 80,), (1600,), (2, 1600), (1601,)):
         with pytest.raises(SessionError, match=r"the flow network gave .* where \(12 \* channels \+ 1600,\)"):
             extraction.resolve(question, np.zeros(shape, np.float32))

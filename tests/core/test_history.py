@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from speakrs_stream.core.activity import Activity
 from speakrs_stream.core.arrays import F32, U8
 from speakrs_stream.core.history import BLOCK, PACKED, History, WindowResult, training_items
 from tests.core.voices import activity, voices
@@ -15,7 +16,7 @@ from tests.core.voices import activity, voices
 def filled(seg: U8, emb: F32) -> History:
     history = History(emb.shape[2])
     for index, (window, rows) in enumerate(zip(seg, emb, strict=True)):
-        history.push(WindowResult(index, window, rows))
+        history.push(WindowResult(index, Activity(window), rows))
     return history
 
 
@@ -42,7 +43,7 @@ def test_windows_come_in_order() -> None:
     history = filled(seg[:2], emb[:2])
     for wrong in (0, 1, 3):
         with pytest.raises(ValueError, match=f"window {wrong} came where 2"):
-            history.push(WindowResult(wrong, seg[2], emb[2]))
+            history.push(WindowResult(wrong, Activity(seg[2]), emb[2]))
     assert len(history) == 2
 
 
@@ -59,7 +60,7 @@ def test_a_restored_history_goes_on() -> None:
     second.restore(first.state())
     for history in (first, second):
         for index in range(6, 10):
-            history.push(WindowResult(index, seg[index], emb[index]))
+            history.push(WindowResult(index, Activity(seg[index]), emb[index]))
     for name in ("embeddings", "clean", "active"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
     np.testing.assert_array_equal(first.activations(0, 10), second.activations(0, 10))

@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 
 from speakrs_stream.core.arrays import F32
 from speakrs_stream.core.embedding.pooling import (
-    clean_frames,
-    clean_masks,
     moments,
     pool,
     pool_moments,
@@ -108,35 +106,6 @@ def test_frames_without_weight_are_not_read() -> None:
     features = np.array([[1.0], [np.nan], [3.0], [np.inf]], np.float32)
     assert pool(features, np.array([[1, 0, 1, 0]], np.float32))[0].tolist() == pytest.approx([2, math.sqrt(2)])
     assert not np.isfinite(pool(features, np.array([[1, 1, 0, 0]], np.float32))).any()
-
-
-@settings(deadline=None, max_examples=40)
-@given(seeds)
-def test_clean_masks_leave_out_overlap_where_enough_is_left(seed: int) -> None:
-    generator = np.random.default_rng(seed)
-    activations = np.zeros((FRAMES_PER_WINDOW, 3), np.uint8)
-    for local in range(3):
-        start = int(generator.integers(FRAMES_PER_WINDOW))
-        activations[start : start + int(generator.choice([1, 2, 3, 4, 200])), local] = 1
-    masks = clean_masks(activations)
-    assert masks.shape == (3, FRAMES_PER_WINDOW) and masks.dtype == np.float32
-    for local in range(3):
-        speaks = [bool(row[local]) for row in activations]
-        alone = [on and int(row.sum()) == 1 for on, row in zip(speaks, activations, strict=True)]
-        assert masks[local].astype(bool).tolist() == (alone if sum(alone) > 2 else speaks)
-    counted = [sum(bool(row[local]) and int(row.sum()) == 1 for row in activations) for local in range(3)]
-    assert clean_frames(activations).tolist() == counted
-
-
-def test_three_clean_frames_are_enough_and_two_are_not() -> None:
-    activations = np.zeros((FRAMES_PER_WINDOW, 3), np.uint8)
-    activations[100:200, 0] = 1
-    activations[103:200, 1] = 1  # three frames of the first are clean
-    activations[197:203, 2] = 1  # three of the third
-    masks = clean_masks(activations)
-    assert masks[0].sum() == 3 and masks[2].sum() == 3
-    activations[102, 1] = 1
-    assert clean_masks(activations)[0].sum() == 100
 
 
 def test_nearest_neighbours_are_those_of_the_padded_network() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speakrs_stream.core import reconstruction
+from speakrs_stream.core.activity import Activity
 from speakrs_stream.core.aggregation import votes
 from speakrs_stream.core.arrays import Array
 from speakrs_stream.core.config import PipelineConfig
@@ -96,7 +97,7 @@ def test_votes_of_all_windows(windows: int) -> None:
     labels[labels < 0] = -2
     history = History(1)
     for index, window in enumerate(seg):
-        history.push(WindowResult(index, window, np.zeros((3, 1), np.float32)))
+        history.push(WindowResult(index, Activity(window), np.zeros((3, 1), np.float32)))
     expected = np.zeros((total_frames(windows, 16_000), 4), int)
     for index in range(windows):
         at = nearest_frame(index * 16_000)

@@ -11,10 +11,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from speakrs_stream.core.arrays import F32, U8, Array
+from speakrs_stream.core.activity import Activity
+from speakrs_stream.core.arrays import F32, Array
 from speakrs_stream.core.embedding.fbank import FBANK_PER_WINDOW, HOP, Fbank
 from speakrs_stream.core.embedding.pooling import (
-    clean_masks,
     moments,
     pool,
     pool_moments,
@@ -150,9 +150,9 @@ class Extraction:
 
     # -- what is asked ---------------------------------------------------------------------------------------
 
-    def push(self, window: int, activations: U8) -> list[Question]:
-        """Take a window's activity (589, 3); return the questions its embeddings take, none if nobody speaks."""
-        return self._begin(window, clean_masks(activations))
+    def push(self, window: int, activity: Activity) -> list[Question]:
+        """Take a window's activity; return the questions its embeddings take, none if nobody speaks."""
+        return self._begin(window, activity.masks())
 
     def _begin(self, window: int, masks: F32) -> list[Question]:
         if not masks.any():

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from speakrs_stream.core.arrays import F32, U8, Array
+from speakrs_stream.core.activity import Activity
+from speakrs_stream.core.arrays import F32, Array
 from speakrs_stream.core.embedding.extraction import EmbeddingLayout, Extraction, FlowLayout, Question
 from speakrs_stream.core.embedding.fbank import FBANK_PER_WINDOW, HOP
-from speakrs_stream.core.embedding.pooling import clean_masks, resample_centred
+from speakrs_stream.core.embedding.pooling import resample_centred
 from speakrs_stream.errors import ConfigError, SessionError
 
 BRIDGE = 2
@@ -51,9 +52,9 @@ class Flow(Extraction):
 
     # -- what is asked ---------------------------------------------------------------------------------------
 
-    def push(self, window: int, activations: U8) -> list[Question]:
-        """Take a window's activity (589, 3); the questions that follow, also for later windows that waited."""
-        self._held[window] = clean_masks(activations)
+    def push(self, window: int, activity: Activity) -> list[Question]:
+        """Take a window's activity; the questions that follow, also for later windows that waited."""
+        self._held[window] = activity.masks()
         asked = []
         while self._turn in self._held:
             asked += self._begin(self._turn, self._held.pop(self._turn))

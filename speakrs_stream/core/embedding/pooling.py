@@ -10,29 +10,11 @@ from functools import cache
 
 import numpy as np
 
-from speakrs_stream.core.arrays import F32, F64, I64, U8, Array, frozen
+from speakrs_stream.core.arrays import F32, F64, I64, frozen
 from speakrs_stream.core.embedding.fbank import FRAME, HOP
 from speakrs_stream.core.grid import FRAME_MIDDLE, FRAME_STEP
 
 MIN_VARIANCE = 1e-10
-
-
-def clean_masks(activations: U8, min_frames: int = 2) -> F32:
-    """Frames that speak for each local speaker: alone if that is more than `min_frames`, else all of its speech.
-
-    activations: (589, 3) of 0 and 1; returns (3, 589) float32. 2 is ceil(589 * 400 / 160000): the embedding network's
-    smallest input as a share of the window.
-    """
-    full = np.ascontiguousarray(activations.T, np.float32)
-    clean = full * (np.add.reduce(full, axis=0) < 2)
-    enough = np.add.reduce(clean, axis=1) > min_frames
-    return np.where(enough[:, None], clean, full)
-
-
-def clean_frames(activations: Array) -> I64:
-    """Frames in which each local speaker is the only one, (3,); activations: (frames, 3) of 0 and 1."""
-    rows = np.ascontiguousarray(activations.T, np.float32)  # long rows are quick to add up, and float32 counts exactly
-    return np.asarray(rows @ (np.add.reduce(rows, axis=0) == 1), np.int64)
 
 
 def resample_nearest(masks: F32, frames: int) -> F32:

@@ -30,7 +30,7 @@ class Refinement(Extraction):
             self._open.remove(window)
         asked: list[Question] = []
         while self._next < len(history) and len(self._open) < AHEAD:
-            questions = self.push(self._next, history.activations(self._next, self._next + 1)[0])
+            questions = self.push(self._next, history.activity(self._next))
             if questions:
                 asked += questions
                 self._open.append(self._next)

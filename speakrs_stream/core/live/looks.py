@@ -27,11 +27,12 @@ class Look:
         session.finish()
         return cls(session)
 
-    def resolve(self, job_id: int, output: Array) -> None:
-        """Take a model's answer to one of the session's questions."""
+    def resolve(self, job_id: int, output: Array) -> list[WindowResult]:
+        """Take a model's answer to one of the session's questions; its window once that is settled."""
         settled = self.session.resolve(job_id, output)
         if settled:
             self.result = settled[0]
+        return settled
 
 
 @dataclass(frozen=True, slots=True, eq=False)

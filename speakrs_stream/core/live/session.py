@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from speakrs_stream.core.aggregation import SpeakerCount
-from speakrs_stream.core.arrays import F32, U8, Array, Tape, below
+from speakrs_stream.core.activity import Activity
+from speakrs_stream.core.arrays import F32, Array, Tape, below
 from speakrs_stream.core.clustering.offline import Clustering
 from speakrs_stream.core.config import PipelineConfig, SpeakerBounds
 from speakrs_stream.core.events import Event, Watermark
@@ -52,7 +52,6 @@ class LiveSession:
         self.identity = identity or Identity(live, config.clustering, model.plda)
         self._reducer = Reducer()
         self._turns = TurnTracker()
-        self._count = SpeakerCount(config.step)
         self._placed: list[Placed] = []
         self._shown = Shown.nothing()
         self._votes: Votes | None = None  # of the windows in `_placed`, while they are taken for the same people
@@ -62,6 +61,7 @@ class LiveSession:
         self._flushes: list[Flush] = []  # that are not shown yet, by position
         self._flushed = 0  # sample up to which everything was made final by the last one shown
         self._next = 0  # windows shown
+        self._settled: dict[int, WindowResult] = {}  # that are not shown yet, but for those of a restored session
         self._jobs: dict[int, tuple[int, int]] = {}  # our job -> source and its job
         self._next_job = 0
         self._finished = False
@@ -130,9 +130,9 @@ class LiveSession:
         out = []
         looks = [(number, look.session) for number, look in self._looks().items() if look.result is None]
         for number, session in [*looks, (MAIN, self.main)]:
-            for job in session.jobs():
-                self._jobs[self._next_job] = (number, job.id)
-                out.append(Job(self._next_job, job.model, job.inputs, (number, *job.about[1:])))
+            for inner, question, inputs in session.asked():
+                self._jobs[self._next_job] = (number, inner)
+                out.append(Job(self._next_job, question.model, inputs, (number, *question.about)))
                 self._next_job += 1
         return out
 
@@ -163,12 +163,11 @@ class LiveSession:
         if source is None:
             raise SessionError(f"job {job_id} was never asked or is already answered")
         number, inner = source
-        if number == MAIN:
-            self.main.resolve(inner, output)
-        else:
-            self._looks()[number].resolve(inner, output)
+        settled = self.main.resolve(inner, output) if number == MAIN else self._looks()[number].resolve(inner, output)
         del self._jobs[job_id]
-        return self._pump()
+        if number == MAIN:
+            self._settled |= {one.index: one for one in settled}
+        return self._pump() if settled or self._finished else []
 
     def _pump(self) -> list[Event]:
         """Show everything whose turn has come: previews by length, then windows, each flush in its place, the end."""
@@ -195,8 +194,7 @@ class LiveSession:
             return self._flush(flush)
         if index < len(self.main.history):
             self._next += 1
-            activations = self.main.history.activations(index, index + 1)[0]
-            return self._window(index, activations, self.main.history.embeddings[index])
+            return self._window(self._result(index))
         if self._finished and not self.main.busy and not self._closed:
             self._closed = True
             return self._end(self.samples, [])
@@ -210,11 +208,15 @@ class LiveSession:
 
     def _preview(self, result: WindowResult, length: int) -> list[Event]:
         """Show the first `length` samples from a padded window."""
-        activations = result.activations[: sample_to_frame(length)]
-        placed = Placed(PADDED, 0, activations)
+        activity = Activity(result.activity.bits[: sample_to_frame(length)])
+        placed = Placed(PADDED, 0, activity)
         placed.numbers, events, _ = self.identity.push(self._heard(placed, result.embeddings, length))
-        self._show([placed], len(activations), ahead=activations)
+        self._show([placed], placed.end, ahead=activity)
         return self._tell([*events])
+
+    def _result(self, window: int) -> WindowResult:
+        """What the networks said about a settled window that is not shown yet."""
+        return self._settled.get(window) or self.main.history.result(window)
 
     def _flush(self, flush: Flush) -> list[Event]:
         """Show what was heard up to a flush, as things are known now, and let it be final."""
@@ -223,7 +225,7 @@ class LiveSession:
         windows, cut, ahead = [*self._placed], sample_to_frame(flush.at), None
         if flush.look is not None and flush.look.result is not None:
             start = nearest_frame(self._next * self.config.step)
-            ahead = flush.look.result.activations[: max(cut - start, 0)]
+            ahead = Activity(flush.look.result.activity.bits[: max(cut - start, 0)])
             latest = Placed(PADDED, start, ahead)
             heard = self._heard(latest, flush.look.result.embeddings, flush.at)
             latest.numbers, found, _ = self.identity.push(heard)
@@ -231,19 +233,19 @@ class LiveSession:
             windows.append(latest)
         self._ask_who(flush.at)
         if windows:
-            self._show(windows, min(cut, max(one.start + len(one.activations) for one in windows)), ahead)
+            self._show(windows, min(cut, max(one.end for one in windows)), ahead)
         self._shown = self._shown.lasting(cut)
         return self._end(flush.at, events)
 
-    def _window(self, index: int, activations: U8, embeddings: Array) -> list[Event]:
+    def _window(self, result: WindowResult) -> list[Event]:
         """Show one more whole window."""
-        start, end = window_frames(index, self.config.step)
-        self._count.push(activations)
-        processed = min(index * self.config.step + WINDOW, self.samples)
-        latest = Placed(index, start, activations)
-        latest.numbers, events, changed = self.identity.push(self._heard(latest, embeddings, processed))
+        start, end = window_frames(result.index, self.config.step)
+        processed = min(result.index * self.config.step + WINDOW, self.samples)
+        self._settled.pop(result.index, None)
+        latest = Placed(result.index, start, result.activity)
+        latest.numbers, events, changed = self.identity.push(self._heard(latest, result.embeddings, processed))
         frozen = self._turns.frozen
-        self._placed = [p for p in self._placed if p.start + len(p.activations) > frozen]
+        self._placed = [placed for placed in self._placed if placed.end > frozen]
         if changed:
             self._ask_who(processed)
         self._placed.append(latest)
@@ -254,7 +256,7 @@ class LiveSession:
         """Who the local speakers of older windows are, as things are known now."""
         rows, shares = self.main.history.embeddings, self._shown.shares(self._placed)
         heard = [
-            Heard(one.window, processed, rows[one.window], one.active, one.clean, shown)
+            Heard(one.window, processed, rows[one.window], one.activity.active, one.activity.clean, shown)
             for one, shown in zip(self._placed, shares, strict=True)
         ]
         again = self.identity.assign(heard, self.live.stay_again)
@@ -264,15 +266,19 @@ class LiveSession:
 
     def _heard(self, placed: Placed, embeddings: Array, processed: int) -> Heard:
         (shown,) = self._shown.shares([placed])
-        return Heard(placed.window, processed, embeddings, placed.active, placed.clean, shown)
+        active, clean = placed.activity.active, placed.activity.clean
+        return Heard(placed.window, processed, embeddings, active, clean, shown)
 
-    def _show(self, windows: list[Placed], end: int, ahead: U8 | None = None, known: Votes | None = None) -> Votes:
+    def _show(
+        self, windows: list[Placed], end: int, ahead: Activity | None = None, known: Votes | None = None
+    ) -> Votes:
         """Recompute what is shown from the watermark up to frame `end`.
 
         ahead: activity of a window that is padded; known: votes of all windows but the last; returns those of all
         """
         start, high = self._turns.frozen, self.identity.bounds.high
-        counts = self._count.counts(start, max(start, end), ahead)
+        later = [self._result(window).activity for window in range(self._next, len(self.main.history))]
+        counts = self.main.count.counts(start, max(start, end), ahead, later)
         most = min(high or LOCAL_SPEAKERS, LOCAL_SPEAKERS if self.live.overlap else 1)
         if most < LOCAL_SPEAKERS:
             counts = np.minimum(counts, most).astype(np.uint8)
@@ -306,7 +312,6 @@ class LiveSession:
 
     def _cut(self, frozen: int) -> None:
         """Forget what lies behind the watermark."""
-        self._count.forget(frozen)
         rows = frozen - self._shown.start
         if rows > 0:
             self._shown = Shown(frozen, self._shown.matrix[rows:], self._shown.numbers)
@@ -336,12 +341,10 @@ class LiveSession:
         arrays = {f"main.{name}": rows for name, rows in arrays.items()}
         identity, rows_by_name = self.identity.state()
         arrays |= {f"identity.{name}": rows for name, rows in rows_by_name.items()}
-        count, rows_by_name = self._count.state()
-        arrays |= {f"count.{name}": rows for name, rows in rows_by_name.items()}
         arrays["shown.matrix"], arrays["shown.numbers"] = self._shown.matrix, self._shown.numbers
         for index, placed in enumerate(self._placed):
             arrays[f"placed.{index}.activations"], arrays[f"placed.{index}.numbers"] = (
-                placed.activations,
+                placed.activity.bits,
                 placed.numbers,
             )
         if self._next == 0:
@@ -351,7 +354,6 @@ class LiveSession:
         plain = {
             "main": main,
             "identity": identity,
-            "count": count,
             "shown": self._shown.start,
             "placed": [[placed.window, placed.start] for placed in self._placed],
             "turns": self._turns.state(),
@@ -379,10 +381,9 @@ class LiveSession:
         plain, arrays = unpack(data, session._fingerprint(fingerprint))
         session.main.restore(plain["main"], below(arrays, "main."))
         session.identity.restore(plain["identity"], below(arrays, "identity."))
-        session._count.restore(plain["count"], below(arrays, "count."))
         session._shown = Shown(plain["shown"], arrays["shown.matrix"], arrays["shown.numbers"])
         session._placed = [
-            Placed(window, start, arrays[f"placed.{i}.activations"], arrays[f"placed.{i}.numbers"].copy())
+            Placed(window, start, Activity(arrays[f"placed.{i}.activations"]), arrays[f"placed.{i}.numbers"].copy())
             for i, (window, start) in enumerate(plain["placed"])
         ]
         session._turns.restore(plain["turns"])
@@ -461,9 +462,9 @@ class LiveSession:
                 break
             if high <= start:
                 continue
-            activity = self.main.history.activations(window, window + 1)[0]
-            inside = activity[max(start - low, 0) : max(end - low, 0)].sum(axis=0, dtype=np.int64)
-            mostly = inside > 0.5 * np.maximum(activity.sum(axis=0, dtype=np.int64), 1)
+            activity = self.main.history.activity(window)
+            inside = activity.rows[:, max(start - low, 0) : max(end - low, 0)].sum(axis=1)
+            mostly = inside > 0.5 * np.maximum(activity.active, 1)
             if not mostly.any():
                 continue
             rows = self.main.history.embeddings[window]

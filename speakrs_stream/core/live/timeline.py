@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from speakrs_stream.core.activity import Activity
 from speakrs_stream.core.aggregation import UNASSIGNED
 from speakrs_stream.core.arrays import F32, I64, U8, Array
-from speakrs_stream.core.embedding.pooling import clean_frames
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, nearest_frame
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS
 from speakrs_stream.core.reconstruction import clean_runs, runs, top_rows
@@ -23,23 +23,17 @@ class Placed:
     """Its number; below 0 for a preview."""
     start: int
     """Global frame of its first frame."""
-    activations: U8
-    """(frames, 3) of 0 and 1."""
+    activity: Activity
+    """Who speaks."""
     numbers: I64 = field(default_factory=lambda: np.full(LOCAL_SPEAKERS, UNASSIGNED, np.int64))
     """(3,) speaker numbers; UNASSIGNED for nobody."""
-    rows: F32 = field(init=False)
-    """(3, frames) the activations, one row per local speaker, for quick sums."""
-    active: I64 = field(init=False)
-    """(3,) frames of speech."""
-    clean: I64 = field(init=False)
-    """(3,) frames of speech alone."""
     _last: tuple[I64, list[tuple[int, F32]]] | None = field(init=False, default=None)
     """Numbers, and what `heard` said of them."""
 
-    def __post_init__(self) -> None:
-        self.rows = np.ascontiguousarray(self.activations.T, np.float32)
-        self.active = np.add.reduce(self.rows, axis=1).astype(np.int64)
-        self.clean = clean_frames(self.rows.T)
+    @property
+    def end(self) -> int:
+        """One past its last global frame."""
+        return self.start + len(self.activity.bits)
 
     def heard(self) -> list[tuple[int, F32]]:
         """Numbers and (frames,) whether the window hears each; once where two local speakers are taken for one."""
@@ -48,7 +42,8 @@ class Placed:
         return self._last[1]
 
     def _heard(self) -> list[tuple[int, F32]]:
-        found = [(number, self.rows[local]) for local, number in enumerate(self.numbers.tolist()) if number > 0]
+        rows = self.activity.rows
+        found = [(number, rows[local]) for local, number in enumerate(self.numbers.tolist()) if number > 0]
         if len({number for number, _ in found}) == len(found):
             return found
         merged: dict[int, F32] = {}
@@ -93,11 +88,11 @@ class Shown:
         found: list[dict[int, Array]] = [{} for _ in windows]
         share = np.zeros((len(windows), LOCAL_SPEAKERS, len(numbers)), np.float32)
         for index, placed in enumerate(windows):
-            low, high = max(placed.start, self.start), min(placed.start + len(placed.activations), self.end)
+            low, high = max(placed.start, self.start), min(placed.end, self.end)
             if low < high:
-                rows = placed.rows[:, low - placed.start : high - placed.start]
+                rows = placed.activity.rows[:, low - placed.start : high - placed.start]
                 np.matmul(rows, shown[low - self.start : high - self.start], out=share[index])
-        share /= np.maximum([placed.active for placed in windows], 1)[..., None]
+        share /= np.maximum([placed.activity.active for placed in windows], 1)[..., None]
         for index, column in np.argwhere(share.any(axis=1)).tolist():
             found[index][numbers[column]] = share[index, :, column]
         return found
@@ -171,7 +166,7 @@ def _lead(windows: Sequence[Placed], low: int, high: int, hold: float, share: fl
     """Parts of a vote by which whoever is shown leads in each of the frames low..high: at least one, to win ties."""
     covers = np.zeros(high - low, np.float32)
     for placed in windows if share else ():
-        covers[max(placed.start - low, 0) : max(placed.start + len(placed.activations) - low, 0)] += 1
+        covers[max(placed.start - low, 0) : max(placed.end - low, 0)] += 1
     return np.asarray(np.rint(UNIT * (hold + share * covers)) + 1, np.float32)
 
 

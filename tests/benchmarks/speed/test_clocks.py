@@ -7,9 +7,10 @@ import pytest
 
 from benchmarks.speed.clocks import PARTS, WHOLE, Clocks, found
 from speakrs_stream.core import powerset
+from speakrs_stream.core.activity import Activity
 from speakrs_stream.core.history import History, WindowResult
 
-ACTIVE = np.zeros((589, 3), np.uint8)
+BITS = np.zeros((589, 3), np.uint8)
 
 
 def test_every_clocked_function_is_there() -> None:
@@ -24,7 +25,7 @@ def test_each_part_without_what_is_clocked_inside() -> None:
     history = History(4)
 
     def result(index: int) -> WindowResult:
-        return WindowResult(index, ACTIVE, np.zeros((3, 4), np.float32))
+        return WindowResult(index, Activity(BITS), np.zeros((3, 4), np.float32))
 
     with Clocks({"keeping": ("core.history:History.push",), "packing": ("core.history:pack",)}) as clocks:
         begin = time.thread_time()
@@ -35,7 +36,7 @@ def test_each_part_without_what_is_clocked_inside() -> None:
     assert sum(clocks.spent.values()) <= whole
     before = dict(clocks.spent)
     history.push(result(50))
-    assert clocks.spent == before and powerset.pack(ACTIVE).shape == (221,)
+    assert clocks.spent == before and powerset.pack(BITS).shape == (221,)
 
 
 def test_clocks_are_gone_after_an_error() -> None:
@@ -44,5 +45,5 @@ def test_clocks_are_gone_after_an_error() -> None:
         pytest.raises(ValueError, match="window 3 came"),
         Clocks({"keeping": ("core.history:History.push",)}) as clocks,
     ):
-        History(4).push(WindowResult(3, ACTIVE, np.zeros((3, 4), np.float32)))
+        History(4).push(WindowResult(3, Activity(BITS), np.zeros((3, 4), np.float32)))
     assert History.push is plain and clocks.spent["keeping"] > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from speakrs_stream.core.activity import Activity
 from speakrs_stream.core.aggregation import UNASSIGNED
 from speakrs_stream.core.arrays import I64
 from speakrs_stream.core.clustering.offline import Clustering
@@ -30,7 +31,7 @@ def meeting(voices: list[int]) -> tuple[History, Clustering, list[LiveTurn]]:
         activity[20:570, 1] = 1
         rows = np.full((3, DIMENSION), np.nan, np.float32)
         rows[1] = POINTS[voice] + 0.1 * np.random.default_rng(window).standard_normal(DIMENSION)
-        history.push(WindowResult(window, activity, rows))
+        history.push(WindowResult(window, Activity(activity), rows))
         labels[window, 1] = voice
         at = 10 * window * SAMPLE_RATE
         turns.append(LiveTurn(window + 1, 1, voice + 1, Span(at + 6_000, at + 154_000), True))

@@ -19,7 +19,7 @@ def test_a_look_hears_its_sound_and_then_silence() -> None:
     assert look.result is None, "its embeddings are missing"
     (job,) = look.session.jobs()
     look.resolve(job.id, np.ones((3, DIMENSION), np.float32))
-    assert look.result is not None and look.result.activations.tolist() == activity.tolist()
+    assert look.result is not None and look.result.activity.bits.tolist() == activity.tolist()
 
 
 def test_a_flush_waits_for_its_look_if_it_has_one() -> None:

@@ -5,9 +5,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from speakrs_stream.core.activity import Activity
 from speakrs_stream.core.aggregation import UNASSIGNED
 from speakrs_stream.core.arrays import U8
-from speakrs_stream.core.embedding.pooling import clean_frames
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, WINDOW
 from speakrs_stream.core.live.timeline import Placed, Shown, Votes, show, smoothed, window_frames
 
@@ -28,7 +28,7 @@ def drawn(seed: int) -> tuple[list[Placed], U8, int, Shown]:
     for window in range(int(generator.integers(0, 7))):
         start = int(generator.integers(0, 45))
         numbers = generator.choice([UNASSIGNED, 1, 2, 3, 7], 3)
-        windows.append(Placed(window, start, activity(generator, int(generator.integers(1, 16))), numbers))
+        windows.append(Placed(window, start, Activity(activity(generator, int(generator.integers(1, 16)))), numbers))
     start = int(generator.integers(0, 30))
     counts = generator.integers(0, 4, int(generator.integers(0, LENGTH - start))).astype(np.uint8)
     low = int(generator.integers(0, 40))
@@ -50,8 +50,8 @@ def test_a_frame_shows_those_with_most_votes_and_of_equals_who_was_shown(seed: i
         votes: dict[int, Fraction] = {}
         covers = 0
         for placed in windows:
-            if placed.start <= frame < placed.start + len(placed.activations):
-                heard = placed.activations[frame - placed.start]
+            if placed.start <= frame < placed.end:
+                heard = placed.activity.bits[frame - placed.start]
                 covers += 1
                 for number in {int(n) for n, active in zip(placed.numbers, heard, strict=True) if active and n > 0}:
                     votes[number] = votes.get(number, Fraction(0)) + 1
@@ -68,10 +68,10 @@ def test_votes_that_are_known_are_not_counted_again(seed: int) -> None:
     windows, _, start, _ = drawn(seed)
     generator = np.random.default_rng(seed)
     earlier = int(generator.integers(0, start + 1))
-    reach = max([placed.start + len(placed.activations) for placed in windows[:-1]], default=start)
+    reach = max([placed.end for placed in windows[:-1]], default=start)
     known = Votes.of(windows[:-1], earlier, max(reach, start) - earlier)
-    last = Placed(9, LENGTH - 16, activity(generator, 16), generator.choice([UNASSIGNED, 2, 4], 3))
-    gone = [placed for placed in windows[:-1] if placed.start + len(placed.activations) > start]
+    last = Placed(9, LENGTH - 16, Activity(activity(generator, 16)), generator.choice([UNASSIGNED, 2, 4], 3))
+    gone = [placed for placed in windows[:-1] if placed.end > start]
     frames = LENGTH - start
     found, counted = Votes.of([*gone, last], start, frames, known), Votes.of([*gone, last], start, frames)
     assert (found.start, found.numbers) == (counted.start, counted.numbers)
@@ -86,19 +86,15 @@ def test_shares_are_those_of_the_speech_on_which_a_number_is_shown(seed: int) ->
         assert set(shares) <= set(shown.numbers.tolist())
         for column, number in enumerate(shown.numbers.tolist()):
             for local in range(3):
-                frames = placed.start + np.flatnonzero(placed.activations[:, local])
+                frames = placed.start + np.flatnonzero(placed.activity.bits[:, local])
                 here = [f for f in frames if shown.start <= f < shown.end and shown.matrix[f - shown.start, column]]
                 found = shares[number][local] if number in shares else 0.0
                 assert found == pytest.approx(len(here) / max(len(frames), 1))
 
 
-def test_a_window_counts_its_speech() -> None:
-    frames = activity(np.random.default_rng(0), 40)
-    placed = Placed(0, 0, frames)
-    assert placed.numbers.tolist() == [UNASSIGNED] * 3
-    assert placed.active.tolist() == frames.sum(axis=0).tolist()
-    assert placed.clean.tolist() == clean_frames(frames).tolist()
-    np.testing.assert_array_equal(placed.rows, frames.T)
+def test_a_window_begins_with_nobody() -> None:
+    placed = Placed(0, 7, Activity(activity(np.random.default_rng(0), 40)))
+    assert placed.numbers.tolist() == [UNASSIGNED] * 3 and placed.end == 47
 
 
 def test_nothing_shows_nothing() -> None:
@@ -106,7 +102,7 @@ def test_nothing_shows_nothing() -> None:
     assert nothing.matrix.shape == (0, 0) and nothing.end == 5
     silence = show(Votes.of([], 5, 4), [], np.full(4, 2, np.uint8), Shown.nothing(3))
     assert silence.matrix.shape == (4, 0)
-    assert silence.shares([Placed(0, 0, np.ones((9, 3), np.uint8))]) == [{}]
+    assert silence.shares([Placed(0, 0, Activity(np.ones((9, 3), np.uint8)))]) == [{}]
 
 
 def test_windows_lie_on_the_nearest_frames() -> None:
