@@ -357,7 +357,7 @@ class Room:
         rows = np.full((LOCAL_SPEAKERS, self._points.shape[1]), np.nan, np.float32)
         noise = self._random.standard_normal((len(voices), self._points.shape[1])) / np.sqrt(self._points.shape[1])
         rows[: len(voices)] = self._points[list(voices)] + 3 * self._spread * noise
-        numbers, events, _ = self.identity.push(Heard(self.window, self.processed, rows, spoken, spoken, {}))
+        numbers, events, _ = self.identity.push(Heard(self.window, self.processed, rows, spoken, spoken))
         self.events += events
         self.window += 1
         self.processed += self._every

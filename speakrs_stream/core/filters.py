@@ -16,13 +16,14 @@ both sides of 0, so that is the same to the last bit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import gcd
 
 import numpy as np
 
-from speakrs_stream.core.arrays import F32, F64, Array, Tape
+from speakrs_stream.core.arrays import F32, F64, I64, Array, Tape, frozen
 from speakrs_stream.core.grid import WINDOW
 
 LEVEL, PLACES, PIECE = "level", "places", "piece."
@@ -87,18 +88,16 @@ class FilterLayout:
 
         powers: (n, 2) of its pieces, as `powers` makes them
         """
-        mean, square = np.add.reduce(powers, axis=0) / WINDOW
-        gain = self.gain / np.sqrt(max(0.0, square - mean * mean) + self.epsilon)
+        total, squares = np.add.reduce(powers, axis=0).tolist()
+        mean, square = total / WINDOW, squares / WINDOW
+        gain = self.gain / math.sqrt(max(0.0, square - mean * mean) + self.epsilon)
         return np.array([abs(gain), self.bias / gain - mean], np.float32)
 
 
 def powers(samples: F32, length: int) -> F64:
     """Sum, and sum of squares, of every `length` samples, a whole number of times: (n,) -> (n / length, 2) float64."""
     exact = samples.reshape(-1, length).astype(np.float64)
-    out = np.empty((len(exact), 2))
-    np.add.reduce(exact, axis=1, out=out[:, 0])
-    np.einsum("nd,nd->n", exact, exact, out=out[:, 1])
-    return out
+    return np.array([[np.add.reduce(piece), piece @ piece] for piece in exact])
 
 
 def grouped(layout: FilterLayout, results: F32, out: F32) -> None:
@@ -168,6 +167,7 @@ class Filters:
         self._powers: Tape | None = None  # of pieces, from the first window begun on
         self._levels: dict[int, F32] = {}
         self._chunks: dict[int, F32 | None] = {}  # None while asked for
+        self._found: dict[int, tuple[list[int], I64]] = {}  # answers of `_pieces`
         self._waiting: dict[int, set[int]] = {}  # windows -> chunks they wait for
 
     def begin(self, window: int, sound: F32) -> list[int]:
@@ -203,20 +203,33 @@ class Filters:
 
     def inputs(self, window: int) -> dict[str, Array]:
         """What a window is segmented from."""
-        layout, at = self.layout, window * self._unit
-        end = at + layout.places
-        places: list[tuple[int, int]] = []
-        pieces: dict[str, Array] = {}
-        for chunk in range(window, window + self._last + bool(self._before)):
-            low, high = self._range(chunk)
-            count = -(-(min(high, end) - at) // layout.pool)
-            rows = self._chunks[chunk]
+        chunks, places = self._pieces(window)
+        out: dict[str, Array] = {LEVEL: self._levels[window], PLACES: places}
+        for number, chunk in enumerate(chunks):
+            rows = self._chunks[window + chunk]
             assert rows is not None
-            if count > 0:
-                pieces[f"{PIECE}{len(places)}"] = rows
-                places.append((at - low, count))
-                at += count * layout.pool
-        return {LEVEL: self._levels[window], PLACES: np.array(places, np.int64), **pieces}
+            out[f"{PIECE}{number}"] = rows
+        return out
+
+    def _pieces(self, window: int) -> tuple[list[int], I64]:
+        """Chunks, counted from a window's own, that it takes groups of: where the first begins in each, and how many.
+
+        The same for all windows but the first, whose own chunk is no whole step.
+        """
+        window = min(window, 1)
+        if window not in self._found:
+            at = window * self._unit
+            end = at + self.layout.places
+            chunks, places = [], []
+            for chunk in range(self._last + bool(self._before)):
+                low, high = self._range(window + chunk)
+                count = -(-(min(high, end) - at) // self.layout.pool)
+                if count > 0:
+                    chunks.append(chunk)
+                    places.append((at - low, count))
+                    at += count * self.layout.pool
+            self._found[window] = chunks, frozen(np.array(places, np.int64))
+        return self._found[window]
 
     def forget(self, first_window: int) -> None:
         """Drop what no window from `first_window` on can need."""

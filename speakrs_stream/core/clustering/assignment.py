@@ -34,11 +34,15 @@ def constrained(score: F64, active: Array) -> I64:
     for the inactive and for those left over when more speak than there are clusters. Missing scores count as the
     smallest one seen, as in pyannote.
     """
-    active = np.asarray(active, bool)
     known = np.isfinite(score)
     if not known.all():
         low = float(score.min(where=known, initial=np.inf))
         score = np.where(known, score, low if low < np.inf else 0.0)
+    return best(score, np.asarray(active, bool))
+
+
+def best(score: F64, active: Array) -> I64:
+    """`constrained` of scores that are all there."""
     # where every active row has its own best cluster, that is the optimum: no solver needed
     out = np.where(active, score.argmax(axis=2), -1 - np.arange(active.shape[1]))
     hardest = [window for window, row in enumerate(out.tolist()) if len(set(row)) < len(row)]

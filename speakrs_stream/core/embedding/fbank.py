@@ -142,12 +142,13 @@ def _summed(frames: F32) -> F64:
 def _means(samples: F32, count: int) -> F32:
     """Mean of each of the first `count` frames, (count, 1): of sums of pieces that neighbouring frames share."""
     parts = FRAME // PIECE
-    sums = np.add.reduce(samples[: (count - 1) * HOP + FRAME].reshape(-1, PIECE), axis=1, dtype=np.float64)
+    sums = np.add.reduce(samples[: (count - 1) * HOP + FRAME].reshape(-1, PIECE), axis=1)
     every = HOP // PIECE
     total = sums[: (count - 1) * every + 1 : every].copy()
     for part in range(1, parts):
         total += sums[part : part + (count - 1) * every + 1 : every]
-    return np.asarray(total / FRAME, np.float32)[:, None]
+    total /= np.float32(FRAME)
+    return np.asarray(total[:, None], np.float32)
 
 
 class Fbank:

@@ -8,13 +8,15 @@ to be one person.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from speakrs_stream.core.aggregation import UNASSIGNED
-from speakrs_stream.core.arrays import F64, I64, Array, below
+from speakrs_stream.core.arrays import F32, F64, I64, Array, below
 from speakrs_stream.core.clustering import assignment
 from speakrs_stream.core.clustering.plda import Plda, unit
 from speakrs_stream.core.config import ClusteringConfig, SpeakerBounds
@@ -49,6 +51,18 @@ proportion keeps its cost for a second of sound about the same however long a st
 """
 
 
+class Shares(NamedTuple):
+    """On how much of the speech of a window's local speakers each number is shown."""
+
+    numbers: list[int]
+    """Whoever is shown anywhere."""
+    share: F32
+    """(3, numbers) 0 to 1."""
+
+
+NOBODY = Shares([], np.zeros((LOCAL_SPEAKERS, 0), np.float32))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Heard:
     """One window as identity sees it."""
@@ -63,8 +77,22 @@ class Heard:
     """(3,) frames of speech."""
     clean: Array
     """(3,) frames of speech alone."""
-    shown: dict[int, Array]
-    """Number -> (3,) share of each local speaker's speech on which it is shown already."""
+    shown: Shares = NOBODY
+    """Who is shown on its speech already."""
+
+
+class _Voice(NamedTuple):
+    """A local speaker of one window that has a voice print."""
+
+    local: int
+    active: int
+    """Frames of speech."""
+    clean: int
+    """Frames of speech alone."""
+    raw: F64
+    """(D,)"""
+    features: F64
+    """(d,) the same in PLDA space."""
 
 
 class Identity:
@@ -94,24 +122,19 @@ class Identity:
         """Numbers (3,) of a window's local speakers, what changed, and whether older windows should be asked again."""
         events: list[SpeakerEvent] = []
         told = self._due  # the user said something since the last window
-        # an embedding of length zero points nowhere: as little a voice print as none
-        good: Array = np.asarray(np.isfinite(heard.embeddings).all(axis=1) & heard.embeddings.any(axis=1))
-        trained = good & (heard.clean >= self.clustering.min_clean_ratio * FRAMES_PER_WINDOW)
-        features = np.zeros((LOCAL_SPEAKERS, self.plda.dimension))
-        if good.any():
-            features[good] = self.plda.transform(heard.embeddings[good])
-        if not self.people.living() and good.any():
-            first = int(np.argmax(np.where(good, heard.active, -1)))
-            events += self._admit(heard.processed, heard.embeddings[first], features[first])
-        strangers = self._strangers(heard, features, trained)
-        labels = self._newcomer(heard, features, good, strangers, self.assign([heard])[0], events)
+        voices = self._voices(heard)
+        if voices and not self.people.living():
+            first = max(voices, key=lambda voice: voice.active)
+            events += self._admit(heard.processed, first.raw, first.features)
+        trained = [voice for voice in voices if voice.clean >= self.clustering.min_clean_ratio * FRAMES_PER_WINDOW]
+        strangers = self._strangers(trained) if heard.window >= 0 else []
+        labels = self._newcomer(heard, voices, strangers, self.assign([heard])[0], events)
         if heard.window >= 0:
-            for local in np.flatnonzero(trained):
-                number = int(labels[local]) if labels[local] > 0 else 0
-                key = LOCAL_SPEAKERS * heard.window + int(local)
-                self.memory.push(heard.embeddings[local], features[local], number, key)
+            for voice in trained:
+                number = max(int(labels[voice.local]), 0)
+                self.memory.push(voice.raw, voice.features, number, LOCAL_SPEAKERS * heard.window + voice.local)
         changed = bool(events) or told
-        if len(self.memory) and (self._is_due(heard) or strangers.any()):
+        if len(self.memory) and (self._is_due(heard) or strangers):
             events += self._recluster(heard.processed)
             labels = self.assign([heard])[0]
             changed = True
@@ -120,38 +143,39 @@ class Identity:
     def assign(self, windows: list[Heard], stay: float | None = None) -> I64:
         """Numbers (windows, 3) of local speakers as things are known now; UNASSIGNED for silence.
 
-        windows: heard up to the same sample; stay: advantage of who is shown, None for that of a new window
+        windows: heard up to the same sample, with shares of the same numbers; stay: advantage of who is shown, None for
+        that of a new window
         """
         stay = self.live.stay if stay is None else stay
-        labels = np.full((len(windows), LOCAL_SPEAKERS), UNASSIGNED, np.int64)
-        active = np.array([heard.active for heard in windows]) > 0 if windows else labels > 0
+        active = np.array([heard.active for heard in windows]).reshape(-1, LOCAL_SPEAKERS) > 0
         people = self._candidates_for(windows[0].processed) if windows else []
         if not people or not active.any():
-            return labels
+            return np.full(active.shape, UNASSIGNED, np.int64)
         # A column for each voice: two local speakers of one window may be two voices of one person, or one voice that
         # was taken for two before, or there may be nobody else by the user's word.
         processed = windows[0].processed
         doubled = self.people.absorbers() if self._room(processed) else {person.number for person in people}
         faces = self.people.faces_of(people, doubled)
-        column = faces.columns
         score = faces.similarity(np.array([heard.embeddings for heard in windows], np.float64))
         known = np.isfinite(score)
         if not known.all():
             score[~known] = 0.0
         if doubled:
             score -= TWICE * faces.again
-        for row, heard in enumerate(windows):
-            for number, share in heard.shown.items():
-                if number in column:
-                    score[row, :, column[number]] += stay * share[:, None]
-        banned = self._banned(windows, column, score.shape) if self.told.rejects else None
+        place = {number: index for index, number in enumerate(windows[0].shown.numbers)}
+        columns = [column for column, number in enumerate(faces.numbers) if number in place]
+        if columns:
+            share = np.array([heard.shown.share for heard in windows])
+            score[..., columns] += stay * share[..., [place[faces.numbers[column]] for column in columns]]
+        banned = self._banned(windows, faces.columns, score.shape) if self.told.rejects else None
         if banned is not None:
             score[banned] = REJECTED
-        chosen = assignment.constrained(score, active)
-        at = np.nonzero(chosen >= 0)
-        labels[at] = faces.numbers[chosen[at]]
+        chosen = assignment.best(score, active)
+        labels = np.array([*faces.numbers, UNASSIGNED, UNASSIGNED])[chosen]  # `chosen` is UNASSIGNED, -2, for nobody
         if banned is not None:
-            labels[at] = np.where(banned[*at, chosen[at]], UNASSIGNED, labels[at])
+            row, local = np.nonzero(chosen >= 0)
+            rejected = banned[row, local, chosen[row, local]]
+            labels[row[rejected], local[rejected]] = UNASSIGNED
         return labels
 
     def _banned(self, windows: list[Heard], column: dict[int, slice], shape: tuple[int, ...]) -> Array:
@@ -174,50 +198,63 @@ class Identity:
 
     # -- newcomers -------------------------------------------------------------------------------------------
 
-    def _strangers(self, heard: Heard, features: F64, trained: Array) -> Array:
-        """(3,) whose voice is clean enough to cluster and fits nobody known: a reason to cluster again at once."""
-        strange = np.zeros(LOCAL_SPEAKERS, np.bool_)
-        if heard.window >= 0 and trained.any():
-            fit = self._fit(features[trained], self.people.living())
-            strange[trained] = fit.max(axis=1) < self.live.newcomer_score
-        return strange
+    def _voices(self, heard: Heard) -> list[_Voice]:
+        """Local speakers that have a voice print: an embedding of length zero, which points nowhere, is none."""
+        rows = heard.embeddings.astype(np.float64)
+        square = np.einsum("nd,nd->n", rows, rows).tolist()
+        found = [local for local, length in enumerate(square) if 0 < length < math.inf]  # not for NaN, either
+        if not found:
+            return []
+        active, clean = heard.active.tolist(), heard.clean.tolist()
+        features = self.plda.transform(rows[found])
+        return [_Voice(local, active[local], clean[local], rows[local], features[i]) for i, local in enumerate(found)]
 
-    def _fit(self, features: F64, people: list[Person]) -> F64:
-        """Log-likelihood ratio of items (n, d) for each person, (n, P)."""
-        faces = self.people.faces_of(people)
+    def _strangers(self, voices: list[_Voice]) -> list[_Voice]:
+        """Those, clean enough to cluster, that fit nobody known: a reason to cluster again at once."""
+        if not voices:
+            return []
+        fit = self._fit([voice.features for voice in voices], self.people.living())
+        return [voice for voice, best in zip(voices, fit, strict=True) if best < self.live.newcomer_score]
+
+    def _fit(self, features: Sequence[F64], people: list[Person]) -> list[float]:
+        """Log-likelihood ratio of each of some items (d,) for the person it fits best."""
+        faces = self.people.faces_of(people).every
         ratio = self._ratio
-        if ratio is None or ratio.people != faces.every or ratio.within != self.within:
-            ratio = self._ratio = LikelihoodRatio(faces.every, self.plda.phi, self.within)
-        return np.asarray(np.maximum.reduceat(ratio(features), faces.firsts, axis=1))
+        if ratio is None or ratio.people != faces or ratio.within != self.within:
+            ratio = self._ratio = LikelihoodRatio(faces, self.plda.phi, self.within)
+        found: list[float] = np.maximum.reduce(ratio(np.array(features)), axis=1).tolist()
+        return found
 
     def _newcomer(
-        self, heard: Heard, features: F64, good: Array, strangers: Array, labels: I64, events: list[SpeakerEvent]
+        self, heard: Heard, voices: list[_Voice], strangers: list[_Voice], labels: I64, events: list[SpeakerEvent]
     ) -> I64:
         """A stranger unlike everybody is new at once; beside all known ones, so is who has said a second alone."""
         if not self._room(heard.processed):
             return labels
-        new: Array = strangers & (heard.clean >= STRANGER_FRAMES)
-        if new.any():
-            likest = self.people.faces_of(self.people.living()).similarity(heard.embeddings[new]).max(axis=1)
-            new[new] = likest < self.live.newcomer_similarity
-        if not new.any():
-            new = good & (labels == UNASSIGNED) & (heard.clean >= LEFT_OVER_FRAMES)
-            if not new.any():
+        new = [voice for voice in strangers if voice.clean >= STRANGER_FRAMES]
+        if new:
+            known = self.people.faces_of(self.people.living())
+            likest = known.similarity(np.array([voice.raw for voice in new])).max(axis=1).tolist()
+            new = [voice for voice, like in zip(new, likest, strict=True) if like < self.live.newcomer_similarity]
+        if not new:
+            free = [voice for voice in voices if labels[voice.local] == UNASSIGNED]
+            new = [voice for voice in free if voice.clean >= LEFT_OVER_FRAMES]
+            if not new:
                 return labels
-        local = int(np.argmax(np.where(new, heard.clean, -1)))
+        first = max(new, key=lambda voice: voice.clean)
         # Where re-clustering found such a one to be somebody known before, only a voice unlike theirs is new.
         absorbers = self.people.absorbers()
-        known = [person for person in self._known(heard.processed) if person.number in absorbers]
-        if known and self._fit(features[local][None], known).max() >= self.live.newcomer_score:
+        before = [person for person in self._known(heard.processed) if person.number in absorbers]
+        if before and self._fit([first.features], before)[0] >= self.live.newcomer_score:
             return labels
-        events += self._admit(heard.processed, heard.embeddings[local], features[local])
+        events += self._admit(heard.processed, first.raw, first.features)
         return np.asarray(self.assign([heard])[0])
 
     def _room(self, processed: int) -> bool:
         return self.bounds.high is None or len(self._known(processed)) < self.bounds.high
 
-    def _admit(self, processed: int, raw: Array, features: F64) -> list[SpeakerEvent]:
-        person = self.people.create(processed, np.asarray(raw, np.float64), features)
+    def _admit(self, processed: int, raw: F64, features: F64) -> list[SpeakerEvent]:
+        person = self.people.create(processed, raw, features)
         self._due = True
         return [SpeakerCreated(person.number, processed), *self._recognise([person.number])]
 
@@ -313,7 +350,7 @@ class Identity:
     def _is_foreign(self, items: Items, inside: Array, home: int) -> bool:
         """Whether a cluster's voice is clearly not that of the number it was shown as."""
         _, centre = items.take(inside).mean()
-        return bool(self._fit(centre[None], [self.people[home]])[0, 0] < self.live.newcomer_score)
+        return self._fit([centre], [self.people[home]])[0] < self.live.newcomer_score
 
     def _as_told(self, clusters: Clusters, items: Items) -> Clusters:
         """The clusters, changed where the user knows better."""
@@ -344,7 +381,7 @@ class Identity:
                 continue
             if processed - self.people[number].born < self.live.newborn:
                 continue
-            if self._fit(self.people[number].features[None], [self.people[into]])[0, 0] < self.live.newcomer_score:
+            if self._fit([self.people[number].features], [self.people[into]])[0] < self.live.newcomer_score:
                 continue  # in one cluster, but they do not sound alike
             waiting["merge", number, into] = self._patience.get(("merge", number, into), 0) + 1
             if waiting["merge", number, into] >= self.live.patience:

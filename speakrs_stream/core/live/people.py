@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from speakrs_stream.core.arrays import F64, I64, Array
+from speakrs_stream.core.arrays import F64, Array
 from speakrs_stream.core.clustering.plda import unit
 from speakrs_stream.core.live.memory import Items
 
@@ -41,14 +41,12 @@ class Faces:
 
     every: list[Person]
     """Whoever has several voices is there several times."""
-    firsts: list[int]
-    """Where each one's voices begin."""
     again: Array
     """(voices,) whether a voice is there for the second time."""
     columns: dict[int, slice]
     """Number -> where its voices are."""
-    numbers: I64
-    """(voices,) whose each is."""
+    numbers: list[int]
+    """Whose each voice is."""
     directions: F64
     """(voices, D) unit vectors."""
 
@@ -124,10 +122,9 @@ class People:
             columns[person.number] = slice(len(every), len(every) + len(faces) + twice)
             every += [*faces, person] if twice else faces
             again += [False] * len(faces) + [True] * twice
-        numbers = np.repeat([*columns], [where.stop - where.start for where in columns.values()])
+        numbers = [number for number, where in columns.items() for _ in range(where.start, where.stop)]
         directions = unit(np.stack([person.raw for person in every]))
-        firsts = [where.start for where in columns.values()]
-        return Faces(every, firsts, np.array(again), columns, numbers, directions)
+        return Faces(every, np.array(again), columns, numbers, directions)
 
     def move(self, number: int, raw: F64) -> None:
         """Replace a number's prototype."""

@@ -8,6 +8,8 @@ pipeline on a short recording; its results are shown and then forgotten.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from speakrs_stream.core.activity import Activity
@@ -20,7 +22,7 @@ from speakrs_stream.core.history import WindowResult
 from speakrs_stream.core.jobs import Job
 from speakrs_stream.core.live.conclusion import as_told
 from speakrs_stream.core.live.config import LiveConfig
-from speakrs_stream.core.live.identity import Heard, Identity
+from speakrs_stream.core.live.identity import Heard, Identity, Shares
 from speakrs_stream.core.live.looks import Flush, Look
 from speakrs_stream.core.live.timeline import Placed, Shown, Votes, show, smoothed, window_frames
 from speakrs_stream.core.live.turns import TurnTracker
@@ -210,7 +212,7 @@ class LiveSession:
         """Show the first `length` samples from a padded window."""
         activity = Activity(result.activity.bits[: sample_to_frame(length)])
         placed = Placed(PADDED, 0, activity)
-        placed.numbers, events, _ = self.identity.push(self._heard(placed, result.embeddings, length))
+        placed.numbers, events, _ = self.identity.push(*self._heard([placed], [result.embeddings], length))
         self._show([placed], placed.end, ahead=activity)
         return self._tell([*events])
 
@@ -227,8 +229,8 @@ class LiveSession:
             start = nearest_frame(self._next * self.config.step)
             ahead = Activity(flush.look.result.activity.bits[: max(cut - start, 0)])
             latest = Placed(PADDED, start, ahead)
-            heard = self._heard(latest, flush.look.result.embeddings, flush.at)
-            latest.numbers, found, _ = self.identity.push(heard)
+            heard = self._heard([latest], [flush.look.result.embeddings], flush.at)
+            latest.numbers, found, _ = self.identity.push(*heard)
             events += found
             windows.append(latest)
         self._ask_who(flush.at)
@@ -243,7 +245,7 @@ class LiveSession:
         processed = min(result.index * self.config.step + WINDOW, self.samples)
         self._settled.pop(result.index, None)
         latest = Placed(result.index, start, result.activity)
-        latest.numbers, events, changed = self.identity.push(self._heard(latest, result.embeddings, processed))
+        latest.numbers, events, changed = self.identity.push(*self._heard([latest], [result.embeddings], processed))
         frozen = self._turns.frozen
         self._placed = [placed for placed in self._placed if placed.end > frozen]
         if changed:
@@ -254,20 +256,19 @@ class LiveSession:
 
     def _ask_who(self, processed: int) -> None:
         """Who the local speakers of older windows are, as things are known now."""
-        rows, shares = self.main.history.embeddings, self._shown.shares(self._placed)
-        heard = [
-            Heard(one.window, processed, rows[one.window], one.activity.active, one.activity.clean, shown)
-            for one, shown in zip(self._placed, shares, strict=True)
-        ]
+        rows = self.main.history.embeddings
+        heard = self._heard(self._placed, [rows[placed.window] for placed in self._placed], processed)
         again = self.identity.assign(heard, self.live.stay_again)
         for placed, numbers in zip(self._placed, again, strict=True):
             placed.numbers = numbers
         self._votes = None
 
-    def _heard(self, placed: Placed, embeddings: Array, processed: int) -> Heard:
-        (shown,) = self._shown.shares([placed])
-        active, clean = placed.activity.active, placed.activity.clean
-        return Heard(placed.window, processed, embeddings, active, clean, shown)
+    def _heard(self, windows: Sequence[Placed], embeddings: Sequence[Array], processed: int) -> list[Heard]:
+        numbers, shares = self._shown.numbers.tolist(), self._shown.shares(windows)
+        return [
+            Heard(one.window, processed, rows, one.activity.active, one.activity.clean, Shares(numbers, share))
+            for one, rows, share in zip(windows, embeddings, shares, strict=True)
+        ]
 
     def _show(
         self, windows: list[Placed], end: int, ahead: Activity | None = None, known: Votes | None = None
@@ -470,7 +471,8 @@ class LiveSession:
             rows = self.main.history.embeddings[window]
             numbers = placed.get(window)
             if numbers is None:
-                numbers = self.identity.assign([self._heard(Placed(window, low, activity), rows, self._processed())])[0]
+                heard_then = self._heard([Placed(window, low, activity)], [rows], self._processed())
+                numbers = self.identity.assign(heard_then)[0]
             own = [one > 0 and self.identity.people.who(one) == number for one in numbers.tolist()]
             for local in np.flatnonzero(mostly & own & np.isfinite(rows).all(axis=1)):
                 heard[LOCAL_SPEAKERS * window + int(local)] = rows[local]

@@ -9,7 +9,7 @@ import numpy as np
 
 from speakrs_stream.core.activity import Activity
 from speakrs_stream.core.aggregation import UNASSIGNED
-from speakrs_stream.core.arrays import F32, I64, U8, Array
+from speakrs_stream.core.arrays import F32, I64, U8
 from speakrs_stream.core.grid import FRAMES_PER_WINDOW, nearest_frame
 from speakrs_stream.core.powerset import LOCAL_SPEAKERS
 from speakrs_stream.core.reconstruction import clean_runs, runs, top_rows
@@ -80,22 +80,19 @@ class Shown:
         more = np.repeat(self.matrix[-1:], end - self.end, axis=0)
         return Shown(self.start, np.concatenate([self.matrix, more]), self.numbers)
 
-    def shares(self, windows: Sequence[Placed]) -> list[dict[int, Array]]:
-        """For each window: number -> (3,) share of each local speaker's activity on which it is shown, if on any."""
-        if not len(self.numbers) or not windows:
-            return [{} for _ in windows]
-        numbers, shown = self.numbers.tolist(), self.matrix.astype(np.float32)
-        found: list[dict[int, Array]] = [{} for _ in windows]
-        share = np.zeros((len(windows), LOCAL_SPEAKERS, len(numbers)), np.float32)
+    def shares(self, windows: Sequence[Placed]) -> F32:
+        """Share of each local speaker's activity on which each number is shown: (windows, 3, P)."""
+        share = np.zeros((len(windows), LOCAL_SPEAKERS, len(self.numbers)), np.float32)
+        if not share.size:
+            return share
+        shown = self.matrix.astype(np.float32)
         for index, placed in enumerate(windows):
             low, high = max(placed.start, self.start), min(placed.end, self.end)
             if low < high:
                 rows = placed.activity.rows[:, low - placed.start : high - placed.start]
                 np.matmul(rows, shown[low - self.start : high - self.start], out=share[index])
         share /= np.maximum([placed.activity.active for placed in windows], 1)[..., None]
-        for index, column in np.argwhere(share.any(axis=1)).tolist():
-            found[index][numbers[column]] = share[index, :, column]
-        return found
+        return share
 
 
 UNIT = 8

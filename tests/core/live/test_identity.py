@@ -124,7 +124,7 @@ def test_a_preview_makes_nobody_new_however_unlike() -> None:
     row = np.full((LOCAL_SPEAKERS, DIMENSION), np.nan, np.float32)
     row[0] = apart(2)[1]
     spoken = np.array([200, 0, 0])
-    numbers, events, _ = room.identity.push(Heard(-1, room.processed, row, spoken, spoken, {}))
+    numbers, events, _ = room.identity.push(Heard(-1, room.processed, row, spoken, spoken))
     assert numbers.tolist() == [1, UNASSIGNED, UNASSIGNED] and not events
 
 
@@ -136,7 +136,7 @@ def test_a_voice_print_of_length_zero_makes_nobody_new_and_changes_nobody() -> N
     row = np.full((LOCAL_SPEAKERS, DIMENSION), np.nan, np.float32)
     row[0] = 0
     spoken = np.array([400, 0, 0])
-    numbers, news, _ = room.identity.push(Heard(10**6, room.processed, row, spoken, spoken, {}))
+    numbers, news, _ = room.identity.push(Heard(10**6, room.processed, row, spoken, spoken))
     assert numbers[0] in (1, 2) and not news, "who speaks is somebody all the same"
     assert (len(room.identity.memory), len(room.events)) == (kept, events)
     for number, raw in zip((1, 2), before, strict=True):
@@ -379,7 +379,7 @@ def test_what_was_rejected_is_nobody_rather_than_that_number() -> None:
     row = np.full((LOCAL_SPEAKERS, DIMENSION), np.nan, np.float32)
     row[1] = room.identity.people[1].raw
     spoken = np.array([0, 100, 0])
-    heard = Heard(50, room.processed, row, spoken, spoken, {})
+    heard = Heard(50, room.processed, row, spoken, spoken)
     assert room.identity.assign([heard]).tolist() == [[UNASSIGNED, 1, UNASSIGNED]]
     created = [SpeakerCreated(2, room.processed)]
     assert room.identity.reject(1, room.processed, {LOCAL_SPEAKERS * 50 + 1: row[1]}) == created
@@ -482,9 +482,9 @@ def test_nothing_heard_is_nobody() -> None:
     nothing = np.zeros(LOCAL_SPEAKERS, np.int64)
     silent = np.full((LOCAL_SPEAKERS, plda().lda.shape[0]), np.nan, np.float32)
     for window in range(-3, 3):
-        numbers, events, changed = identity.push(Heard(window, 16_000, silent, nothing, nothing, {}))
+        numbers, events, changed = identity.push(Heard(window, 16_000, silent, nothing, nothing))
         assert numbers.tolist() == [UNASSIGNED] * 3 and not events and not changed
     assert identity.assign([]).shape == (0, LOCAL_SPEAKERS)
     loud = np.array([300, 0, 0])
-    numbers, events, _ = identity.push(Heard(3, 16_000, silent, loud, loud, {}))
+    numbers, events, _ = identity.push(Heard(3, 16_000, silent, loud, loud))
     assert numbers.tolist() == [UNASSIGNED] * 3 and not events, "speech without an embedding begins nobody"
