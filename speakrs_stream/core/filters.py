@@ -97,7 +97,7 @@ class FilterLayout:
 def powers(samples: F32, length: int) -> F64:
     """Sum, and sum of squares, of every `length` samples, a whole number of times: (n,) -> (n / length, 2) float64."""
     exact = samples.reshape(-1, length).astype(np.float64)
-    return np.array([[np.add.reduce(piece), piece @ piece] for piece in exact])
+    return np.stack([np.add.reduce(exact, axis=1), np.einsum("nd,nd->n", exact, exact)], axis=1)
 
 
 def grouped(layout: FilterLayout, results: F32, out: F32) -> None:
