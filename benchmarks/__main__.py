@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from speakrs_stream.threads import one_thread
+
+one_thread()  # as the command line does it, before NumPy is loaded
+
 import json
 import sys
 from collections.abc import Sequence

@@ -7,10 +7,8 @@ same windows comes with each.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing import get_context
@@ -163,27 +161,11 @@ def _diart(python: Path) -> DiartBlock:
 
 
 def run(work: Sequence[Task], jobs: int) -> Iterator[tuple[Task, dict[str, Tally]]]:
-    """Run tasks in `jobs` processes with one thread each; yields them as they are done."""
-    with one_thread(), ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    """Run tasks in `jobs` processes; yields them as they are done."""
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         futures = {pool.submit(simulate, task): task for task in work}
         for future in as_completed(futures):
             yield futures.pop(future), future.result()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Processes started inside use one thread for linear algebra, so that times are those of one core."""
-    names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def gathered(done: Iterable[tuple[Task, Mapping[str, Tally]]]) -> dict[str, list[Tally]]:

@@ -133,7 +133,7 @@ def host_command(
     json_file: Path | None,
 ) -> None:
     """What a live stream costs beside the networks, early and hours later, their answers known beforehand."""
-    from benchmarks.speed.host import GOAL, Request, apart, figures, parts_table, table
+    from benchmarks.speed.host import GOAL, Request, figures, measure, parts_table, table
 
     request = Request(
         hours=hours,
@@ -144,7 +144,7 @@ def host_command(
         recordings=recordings,
         parts=parts,
     )
-    found = apart(request)
+    found = measure(request)
     console().print(table(found))
     if parts:
         console().print(parts_table(found))

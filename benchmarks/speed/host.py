@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from zlib import crc32
 
@@ -24,7 +22,7 @@ from rich.table import Table
 from benchmarks.live_run import Answers, SimulatedLooks
 from benchmarks.parity import load_plda
 from benchmarks.references import read_rttm
-from benchmarks.simulate import PLDA, REFERENCES, long_task, one_thread
+from benchmarks.simulate import PLDA, REFERENCES, long_task
 from benchmarks.simulation import Simulation
 from benchmarks.speed.clocks import PARTS, RECLUSTERING, WHOLE, Clocks
 from benchmarks.speed.material import MEETING, SHAPES, community_shapes, sound
@@ -247,12 +245,6 @@ def taken_apart(stretch: Stretch) -> Iterator[tuple[str, float]]:
         whole, seen = drive(stretch, clocks)
     yield from seen.items()
     yield "the rest", whole - sum(seen.values())
-
-
-def apart(request: Request) -> list[Host]:
-    """`measure` in a process of its own, in which linear algebra has one thread: its work is all of this thread's."""
-    with one_thread(), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(measure, request).result()
 
 
 # -- showing -------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ from benchmarks.simulate import (
     gathered,
     long_task,
     methods,
-    one_thread,
     run,
     simulate,
     tasks,
@@ -53,15 +51,6 @@ def test_many_run_in_processes(references: Path, tables: Path) -> None:
     work = tasks(references, tables, methods(LiveConfig(), deltas=[]), max_seconds=12.0)
     by_method = gathered(run(work, 2))
     assert {name: len(found) for name, found in by_method.items()} == {OURS: 4}
-
-
-def test_processes_use_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    with one_thread():
-        assert os.environ["OMP_NUM_THREADS"] == os.environ["OPENBLAS_NUM_THREADS"] == "1"
-    assert os.environ["OMP_NUM_THREADS"] == "7"
-    assert "OPENBLAS_NUM_THREADS" not in os.environ
 
 
 def test_longer_delays_are_methods_of_the_curve(tables: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks.speed.host import Host, Request, apart, figures, measure, meetings, parts_table, table
+from benchmarks.speed.host import Host, Request, figures, measure, meetings, parts_table, table
 from benchmarks.speed.timing import Spread
 from speakrs_stream.errors import ConfigError
 
@@ -40,9 +40,9 @@ def test_meetings_are_measured_early_and_late_and_taken_apart(
     assert "made-up ones are used" in capsys.readouterr().err
 
 
-def test_recordings_go_through_the_gate_in_a_process_of_their_own(small: Request) -> None:
+def test_recordings_go_through_the_gate(small: Request) -> None:
     request = replace(small, hours=(), bundles=("embedded",), rttm=small.rttm.with_name("none.rttm"), parts=True)
-    (*_, one) = apart(request)
+    (*_, one) = measure(request)
     assert (one.what, one.where) == ("embedded, meeting", "minutes 1 to 1.03333")
     assert one.parts["gate in front"] > 0 and one.parts["level of the window, for carried filters"] > 0
 
