@@ -56,10 +56,16 @@ class SpeakerCount:
         self.windows, start = plain
         self._sums = Tape.of(arrays["sums"], start)
         recent = max(start, self._sums.end - FRAMES_PER_WINDOW - RECENT)
-        self._covers = Tape.of(self._counted(recent, self._sums.end), recent)
+        self._covers = Tape.of(self._covering(recent, self._sums.end), recent)
 
-    def counts(self, start: int, end: int, ahead: Activity | None = None, without: Sequence[Activity] = ()) -> U8:
-        """Counts of frames start..end as they stand, (frames,) uint8; 0 where no window reaches.
+    def counts(self, start: int, end: int) -> U8:
+        """Counts of frames start..end as they stand, (frames,) uint8; 0 where no window reaches."""
+        return self.counted(start, end)[0]
+
+    def counted(
+        self, start: int, end: int, ahead: Activity | None = None, without: Sequence[Activity] = ()
+    ) -> tuple[U8, NDArray[np.int16]]:
+        """Counts of frames start..end, (frames,) uint8, and how many windows cover each of them, (frames,).
 
         without: activity of the latest windows, in order, counted as if they had not been pushed
         ahead: activity where the next window will be then, counted as if it had been pushed
@@ -69,7 +75,7 @@ class SpeakerCount:
         if have > start:
             sums[: have - start] = self._sums.get(start, have)
             recent = start >= self._covers.start
-            covers[: have - start] = self._covers.get(start, have) if recent else self._counted(start, have)
+            covers[: have - start] = self._covers.get(start, have) if recent else self._covering(start, have)
         known = self.windows - len(without)
         changes: list[tuple[np.ufunc, int, Activity]] = [(np.add, known, ahead)] if ahead else []
         changes += [(np.subtract, window, activity) for window, activity in enumerate(without, known)]
@@ -79,9 +85,9 @@ class SpeakerCount:
             speaking = activity.speaking[max(start - at, 0) :][: len(sums[inside])]
             change(sums[inside], speaking, out=sums[inside])
             change(covers[inside], 1, out=covers[inside])
-        return np.rint(sums / np.maximum(covers, 1)).astype(np.uint8)
+        return np.rint(sums / np.maximum(covers, 1)).astype(np.uint8), covers
 
-    def _counted(self, start: int, end: int) -> NDArray[np.int16]:
+    def _covering(self, start: int, end: int) -> NDArray[np.int16]:
         """How many windows cover each of the frames start..end, (frames,)."""
         covers = np.zeros(end - start, np.int16)
         first = (start - FRAMES_PER_WINDOW - 1) * FRAME_STEP // self.step  # ends before `start`, if it is a window

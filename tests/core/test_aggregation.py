@@ -65,14 +65,14 @@ def test_nobody_where_no_window_reaches() -> None:
 def test_a_window_ahead_counts_as_if_it_were_there() -> None:
     seg = activity(3, 4)
     count, whole = SpeakerCount(16_000), SpeakerCount(16_000)
-    assert count.counts(0, 20, Activity(seg[0][:12])).tolist() == [*seg[0][:12].sum(axis=1), *[0] * 8]
+    assert count.counted(0, 20, Activity(seg[0][:12]))[0].tolist() == [*seg[0][:12].sum(axis=1), *[0] * 8]
     for window in seg[:3]:
         count.push(Activity(window))
         whole.push(Activity(window))
-    ahead = count.counts(100, 900, Activity(seg[3]))
+    ahead = count.counted(100, 900, Activity(seg[3]))[0]
     whole.push(Activity(seg[3]))
     assert ahead.tolist() == whole.counts(100, 900).tolist()
-    assert count.windows == 3 and count.counts(5_000, 5_002, Activity(seg[3])).tolist() == [0, 0]
+    assert count.windows == 3 and count.counted(5_000, 5_002, Activity(seg[3]))[0].tolist() == [0, 0]
 
 
 def test_the_latest_windows_may_be_left_out() -> None:
@@ -85,8 +85,8 @@ def test_the_latest_windows_may_be_left_out() -> None:
             without = [Activity(one) for one in seg[known : index + 1]]
             ahead = Activity(seg[known][:300]) if known % 2 else None
             for start, end in ((0, 1200), (nearest_frame(known * 16_000), 700), (500, 510)):
-                wanted = early.counts(start, end, ahead).tolist()
-                assert count.counts(start, end, ahead, without).tolist() == wanted
+                (counts, covers), wanted = count.counted(start, end, ahead, without), early.counted(start, end, ahead)
+                assert counts.tolist() == wanted[0].tolist() and covers.tolist() == wanted[1].tolist()
             early.push(Activity(seg[known]))
 
 

@@ -7,7 +7,7 @@ eigen-decomposition is needed (checked to 1e-12 on recorded features).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -38,6 +38,14 @@ class Plda:
     """(d, d) rows diagonalise both covariances."""
     psi: F64
     """(d,) between-class variances, descending."""
+    _lengthened: F64 = field(init=False, repr=False)  # lda times the root of its rows, for rows of length 1
+    _turned: F64 = field(init=False, repr=False)  # tr the other way round, times the root of its rows
+    _middle: F64 = field(init=False, repr=False)  # mu after `tr`
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_lengthened", np.sqrt(self.lda.shape[0]) * self.lda)
+        object.__setattr__(self, "_turned", np.ascontiguousarray(np.sqrt(self.lda.shape[1]) * self.tr.T))
+        object.__setattr__(self, "_middle", self.mu @ self.tr.T)
 
     @property
     def phi(self) -> F64:
@@ -51,8 +59,8 @@ class Plda:
 
     def transform(self, embeddings: Array) -> F64:
         """Raw embeddings (n, D) -> (n, d) float64 with within-class covariance I."""
-        x = np.asarray(embeddings, np.float64)
-        a = np.sqrt(self.lda.shape[0]) * unit(x - self.mean1)
-        b = a @ self.lda - self.mean2
-        c = np.sqrt(self.lda.shape[1]) * unit(b)
-        return np.asarray((c - self.mu) @ self.tr.T)
+        b = unit(np.asarray(embeddings, np.float64) - self.mean1) @ self._lengthened
+        b -= self.mean2
+        out = unit(b) @ self._turned
+        out -= self._middle
+        return np.asarray(out)

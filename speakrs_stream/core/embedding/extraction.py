@@ -116,8 +116,7 @@ class _Window:
     """Shared or flowing trunk: weights (3, T') of the window's features and where somebody speaks, once known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """What to ask, and about what: the core's side of a `Job`."""
 
     model: Model
@@ -297,15 +296,17 @@ class Extraction:
     # -- how -------------------------------------------------------------------------------------------------
 
     def _check(self, question: Question, output: Array) -> None:
+        wanted: tuple[object, ...]
         if question.model == "trunk":
             whole = (0, self.layout.features_per_window)
             low, high = self._chunk_range(question.about[0]) if self.layout.shared else whole
-            right, wanted = output.ndim == 2 and len(output) == high - low, f"({high - low}, channels)"
+            right, wanted = output.ndim == 2 and len(output) == high - low, (high - low, "channels")
         else:
-            shape = (self.layout.dimension,) if question.model == "head" else (LOCAL_SPEAKERS, self.layout.dimension)
-            right, wanted = output.shape == shape, str(shape)
+            wanted = (self.layout.dimension,) if question.model == "head" else (LOCAL_SPEAKERS, self.layout.dimension)
+            right = output.shape == wanted
         if not right:
-            raise SessionError(f"the {question.model} network gave {output.shape} where {wanted} was expected")
+            shape = str(wanted).replace("'", "")
+            raise SessionError(f"the {question.model} network gave {output.shape} where {shape} was expected")
 
     def _window_fbank(self, window: int) -> F32:
         first = window * self.step // HOP

@@ -279,13 +279,13 @@ class LiveSession:
         """
         start, high = self._turns.frozen, self.identity.bounds.high
         later = [self._result(window).activity for window in range(self._next, len(self.main.history))]
-        counts = self.main.count.counts(start, max(start, end), ahead, later)
+        counts, covers = self.main.count.counted(start, max(start, end), ahead, later)
         most = min(high or LOCAL_SPEAKERS, LOCAL_SPEAKERS if self.live.overlap else 1)
         if most < LOCAL_SPEAKERS:
             counts = np.minimum(counts, most).astype(np.uint8)
         hold, share = self.live.hold, self.live.hold_share
         votes = Votes.of(windows, start, len(counts), known)
-        self._shown = show(votes, windows, counts, self._shown, hold=hold, share=share)
+        self._shown = show(votes, counts, covers, self._shown, hold=hold, share=share)
         return votes
 
     def _tell(self, events: list[Event]) -> list[Event]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from speakrs_stream.core.activity import Activity
 from speakrs_stream.core.aggregation import UNASSIGNED
@@ -121,9 +122,12 @@ class Votes:
         rows = np.zeros((len(numbers), frames), np.float32)
         if known is not None:
             have = known.rows[:, start - known.start :]
-            for number, theirs in zip(known.numbers, have, strict=True):
-                if number in row:
-                    rows[row[number], : len(theirs)] = theirs
+            if known.numbers == numbers:
+                rows[:, : have.shape[1]] = have
+            else:
+                for number, theirs in zip(known.numbers, have, strict=True):
+                    if number in row:
+                        rows[row[number], : len(theirs)] = theirs
         for placed in windows if known is None else windows[-1:]:
             at = placed.start - start
             first, last = max(at, 0), max(min(at + FRAMES_PER_WINDOW, frames), at)
@@ -134,13 +138,12 @@ class Votes:
 
 
 def show(
-    votes: Votes, windows: Sequence[Placed], counts: U8, before: Shown, *, hold: float = 0.0, share: float = 0.0
+    votes: Votes, counts: U8, covers: NDArray[np.int16], before: Shown, *, hold: float = 0.0, share: float = 0.0
 ) -> Shown:
     """Top speakers of frames from `votes.start` on; ties go to whoever was shown there before.
 
-    votes, windows: all votes, and whose they are; counts: (frames,) how many speak in each frame; before: what was
-    shown until now, and has `hold` more votes, and `share` more for each window that hears the frame, where any window
-    still hears it
+    counts, covers: (frames,) how many speak in each frame, and how many windows vote there; before: what was shown
+    until now, and has `hold` more votes, and `share` more for each window of the frame, where any still hears it
     """
     start, frames = votes.start, len(counts)
     totals = votes.rows
@@ -152,19 +155,13 @@ def show(
             theirs, ours = (list(one) for one in zip(*both, strict=True))
             shown = before.matrix[low - before.start : high - before.start].T[theirs]
             led = totals[ours, low - start : high - start]
-            led += _lead(windows, low, high, hold, share) * ((shown > 0) & (led > 0))
+            # parts of a vote by which whoever is shown leads: at least one, to win ties
+            lead = np.rint(UNIT * (hold + share * covers[low - start : high - start].astype(np.float32))) + 1
+            led += lead * ((shown > 0) & (led > 0))
             totals = totals.copy()
             totals[ours, low - start : high - start] = led
     matrix = top_rows(totals, counts, allow_silent=False).T
     return Shown(start, matrix, np.array(votes.numbers, np.int64))
-
-
-def _lead(windows: Sequence[Placed], low: int, high: int, hold: float, share: float) -> F32:
-    """Parts of a vote by which whoever is shown leads in each of the frames low..high: at least one, to win ties."""
-    covers = np.zeros(high - low, np.float32)
-    for placed in windows if share else ():
-        covers[max(placed.start - low, 0) : max(placed.end - low, 0)] += 1
-    return np.asarray(np.rint(UNIT * (hold + share * covers)) + 1, np.float32)
 
 
 def smoothed(shown: Shown, carried: Collection[int], min_on: int, min_off: int) -> Shown:

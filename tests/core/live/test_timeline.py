@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from speakrs_stream.core.activity import Activity
 from speakrs_stream.core.aggregation import UNASSIGNED
@@ -37,11 +38,22 @@ def drawn(seed: int) -> tuple[list[Placed], U8, int, Shown]:
     return windows, counts, start, Shown(low, before, numbers)
 
 
+def covering(windows: list[Placed], start: int, frames: int) -> NDArray[np.int16]:
+    return np.array([sum(w.start <= start + f < w.end for w in windows) for f in range(frames)], np.int16)
+
+
 @pytest.mark.parametrize("seed", range(200))
 def test_a_frame_shows_those_with_most_votes_and_of_equals_who_was_shown(seed: int) -> None:
     windows, counts, start, before = drawn(seed)
     hold, share = ((0.0, 0.0), (1.0, 0.5), (0.25, 1.0), (3.0, 0.0))[seed % 4]
-    shown = show(Votes.of(windows, start, len(counts)), windows, counts, before, hold=hold, share=share)
+    shown = show(
+        Votes.of(windows, start, len(counts)),
+        counts,
+        covering(windows, start, len(counts)),
+        before,
+        hold=hold,
+        share=share,
+    )
     assert (shown.start, shown.end) == (start, start + len(counts))
     numbers = shown.numbers.tolist()
     assert numbers == sorted({int(n) for placed in windows for n in placed.numbers if n > 0})
@@ -81,7 +93,7 @@ def test_votes_that_are_known_are_not_counted_again(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(50))
 def test_shares_are_those_of_the_speech_on_which_a_number_is_shown(seed: int) -> None:
     windows, counts, start, before = drawn(seed)
-    shown = show(Votes.of(windows, start, len(counts)), windows, counts, before)
+    shown = show(Votes.of(windows, start, len(counts)), counts, covering(windows, start, len(counts)), before)
     for placed, shares in zip(windows, shown.shares(windows), strict=True):
         for column in range(len(shown.numbers)):
             for local in range(3):
@@ -96,9 +108,9 @@ def test_a_window_begins_with_nobody() -> None:
 
 
 def test_nothing_shows_nothing() -> None:
-    nothing = show(Votes.of([], 5, 0), [], np.zeros(0, np.uint8), Shown.nothing())
+    nothing = show(Votes.of([], 5, 0), np.zeros(0, np.uint8), np.zeros(0, np.int16), Shown.nothing())
     assert nothing.matrix.shape == (0, 0) and nothing.end == 5
-    silence = show(Votes.of([], 5, 4), [], np.full(4, 2, np.uint8), Shown.nothing(3))
+    silence = show(Votes.of([], 5, 4), np.full(4, 2, np.uint8), np.zeros(4, np.int16), Shown.nothing(3))
     assert silence.matrix.shape == (4, 0)
     assert silence.shares([Placed(0, 0, Activity(np.ones((9, 3), np.uint8)))]).shape == (1, 3, 0)
 
