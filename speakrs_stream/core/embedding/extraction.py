@@ -6,6 +6,7 @@ ends up with is the same: one embedding per active local speaker.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -218,7 +219,8 @@ class Extraction:
             return []
         if not self.layout.shared:
             window = self._windows[number]
-            return self._ask_heads(number, pool(output, resample_nearest(window.masks, len(output))))
+            statistics = pool(output, resample_nearest(window.masks, len(output)))
+            return self._ask_heads(number, statistics, range(LOCAL_SPEAKERS))
         return self._have(number, output)
 
     def _have(self, number: int, features: F32) -> list[Question]:
@@ -368,8 +370,11 @@ class Extraction:
             return []
         if self.layout.pooled:
             return [Question("pooled", (window, 0))]
-        held = [(self._rows_of(part), weights[:, part.at]) for part in parts]
-        return self._ask_heads(window, pool_moments(held, weights))
+        speakers = np.flatnonzero(weights.any(axis=1)).tolist()
+        rows = np.zeros((len(speakers) + len(speakers) % 2, weights.shape[1]), np.float32)
+        rows[: len(speakers)] = weights[speakers]  # three rows take longer to multiply than four, the last of zeros
+        held = [(self._rows_of(part), rows[:, part.at]) for part in parts]
+        return self._ask_heads(window, pool_moments(held, rows), speakers)
 
     def _rows_of(self, part: _Part) -> F32:
         rows = self._chunks[part.chunk]
@@ -384,10 +389,11 @@ class Extraction:
             out[part.at] = self._rows_of(part)
         return out, weights
 
-    def _ask_heads(self, window: int, statistics: F32) -> list[Question]:
+    def _ask_heads(self, window: int, statistics: F32, speakers: Sequence[int]) -> list[Question]:
+        """Ask for embeddings of local speakers, given a row for each, and perhaps others of NaN."""
         state = self._windows[window]
-        for local in np.flatnonzero(np.isfinite(np.add.reduce(statistics, axis=1))).tolist():  # of none that is NaN
-            self._pooled[window, local] = statistics[local]
-            state.heads.add(local)
+        for row in np.flatnonzero(np.isfinite(np.add.reduce(statistics, axis=1))).tolist():
+            self._pooled[window, speakers[row]] = statistics[row]
+            state.heads.add(speakers[row])
         state.done = not state.heads
         return [Question("head", (window, local)) for local in sorted(state.heads)]
