@@ -15,7 +15,7 @@ from rich.console import Console
 
 from benchmarks.machine import setting
 from benchmarks.speed.material import MEETING, SHAPES, TEACHER, community_shapes
-from benchmarks.speed.timing import one_core, tell
+from benchmarks.speed.timing import Spread, one_core, tell
 from speakrs_stream.models.bundle import ModelBundle
 from speakrs_stream.models.resolve import resolve
 
@@ -134,6 +134,7 @@ def host_command(
 ) -> None:
     """What a live stream costs beside the networks, early and hours later, their answers known beforehand."""
     from benchmarks.speed.host import GOAL, Request, figures, measure, parts_table, table
+    from benchmarks.speed.yardstick import THERE, trunk
 
     request = Request(
         hours=hours,
@@ -144,13 +145,19 @@ def host_command(
         recordings=recordings,
         parts=parts,
     )
-    found = measure(request)
+    taken: list[float] = []
+    timed = trunk(community_shapes())
+    found = measure(request, lambda: taken.append(timed()))
+    pace = Spread(tuple(taken[1:]))
     console().print(table(found))
     if parts:
         console().print(parts_table(found))
     met = sum(1000 * one.whole.median <= GOAL for one in found)
     click.echo(f"goal {GOAL:g} ms with everything in it: met by {met} of {len(found)}")
-    conclude({"host": figures(found), "goal_ms": GOAL}, json_file)
+    low, middle, high = (f"{1000 * seconds:.0f}" for seconds in (pace.low, pace.median, pace.high))
+    click.echo(f"in the same rounds, the trunk of community-1's shape took {middle} ms for a window ({low} to {high});")
+    click.echo(f"on the machine on which the goals were set, {1000 * THERE:.0f} ms")
+    conclude({"host": figures(found), "goal_ms": GOAL, "trunk_s": list(pace.values), "trunk_there_s": THERE}, json_file)
 
 
 @click.command("latency")

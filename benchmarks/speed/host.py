@@ -218,15 +218,17 @@ def recorded(name: str, file: Path, seconds: float) -> Stretch:
 # -- measuring -----------------------------------------------------------------------------------------------
 
 
-def measure(request: Request) -> list[Host]:
-    """Everything that was asked for, in turn, on one core."""
+def measure(request: Request, beside: Callable[[], None] = lambda: None) -> list[Host]:
+    """Everything that was asked for, in turn, on one core; `beside` is called in the middle of every round."""
     with one_core():
         stretches = meetings(request)
         for name in request.bundles:
             stretches += [recorded(name, file, request.seconds) for file in request.recordings]
         taken: dict[Stretch, list[tuple[float, dict[str, float]]]] = {stretch: [] for stretch in stretches}
         for number in range(request.runs + 1):
-            for stretch, rows in taken.items():
+            for place, (stretch, rows) in enumerate(taken.items()):
+                if place == len(taken) // 2:
+                    beside()
                 with Clocks(WHOLE) as clocks:
                     rows.append(drive(stretch, clocks))
             tell(f"round {number} of {request.runs}" if number else "warm")

@@ -42,7 +42,9 @@ def test_meetings_are_measured_early_and_late_and_taken_apart(
 
 def test_recordings_go_through_the_gate(small: Request) -> None:
     request = replace(small, hours=(), bundles=("embedded",), rttm=small.rttm.with_name("none.rttm"), parts=True)
-    (*_, one) = measure(request)
+    rounds: list[int] = []
+    (*_, one) = measure(request, lambda: rounds.append(len(rounds)))
+    assert rounds == [0, 1], "once a round, and while it warms up"
     assert (one.what, one.where) == ("embedded, meeting", "minutes 1 to 1.03333")
     assert one.parts["gate in front"] > 0 and one.parts["level of the window, for carried filters"] > 0
 
