@@ -20,7 +20,7 @@ def trunk(bundle: ModelBundle) -> Callable[[], float]:
 
     bundle: `material.community_shapes`
     """
-    networks = Engine(bundle, mode="cpu", embedding="exact", threads=1).networks
+    networks = Engine(bundle, mode="cpu", embedding="fast", threads=1).networks
     rows = fbank(sound(WINDOW / SAMPLE_RATE))[None]
 
     def timed() -> float:
