@@ -2,7 +2,7 @@
 
 The products here are small: a live stream has hundreds of them a second, of some hundred rows at most. Threads that
 NumPy's library starts for the larger ones cost more than they save, and take the cores from the networks of other
-streams: with two busy cores they tripled the processor time of a stream.
+streams: with two busy cores they doubled what a stream costs beside its networks, at the least.
 """
 
 from __future__ import annotations
