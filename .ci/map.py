@@ -18,6 +18,8 @@ TOP = (
 WHOLE = ("speakrs_stream", "server", "clients", ".ci")
 """Folders whose files are all listed; of the others only the folders in them are."""
 FOLDERS_ONLY = ("benchmarks", "training", "docs")
+WRITTEN = (".py", ".md")
+"""Files that somebody wrote: a folder without any holds figures of benchmarks."""
 COLUMN = 40
 BLOCK = re.compile(r"(?<=```\n)speakrs-stream/\n.*?(?=```)", re.DOTALL)
 
@@ -32,7 +34,8 @@ def children(path: Path) -> list[Path]:
         if child.name.startswith((".", "__pycache__")) or child.name == "__init__.py":
             continue
         if child.is_dir():
-            if any(inner.is_file() and "__pycache__" not in inner.parts for inner in child.rglob("*")):
+            files = [inner for inner in child.rglob("*") if inner.is_file() and "__pycache__" not in inner.parts]
+            if any(top in WHOLE or inner.suffix in WRITTEN for inner in files):
                 found.append(child)
         elif top in WHOLE and (child.suffix == ".py" or child.name in ("py.typed", "run")):
             found.append(child)

@@ -83,3 +83,13 @@ def test_the_map_keeps_comments_and_adds_what_is_new() -> None:
     assert "│   ├── queue.py" in once and "__init__.py" not in once
     assert once.startswith("# x\n") and once.endswith("```\n\nthe rest\n")
     assert module.updated(once) == once
+
+
+def test_the_map_shows_folders_in_which_somebody_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = script("map")
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    for name in ("benchmarks/peers/sherpa.py", "benchmarks/results/host.json", "server/page/index.html"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert [path.name for path in module.children(tmp_path / "benchmarks")] == ["peers"]
+    assert [path.name for path in module.children(tmp_path / "server")] == ["page"]
