@@ -30,7 +30,7 @@ PARTS = {
     "decoding, and counting frames": ("core.session:decode", "core.activity:Activity.__post_init__"),
     "history and counts": (
         "core.history:History.push",
-        *("core.aggregation:SpeakerCount.push", "core.aggregation:SpeakerCount.counts"),
+        *("core.aggregation:SpeakerCount.push", "core.aggregation:SpeakerCount.counted"),
     ),
     "who is who": ("core.live.identity:Identity.assign", "core.live.timeline:Shown.shares"),
     "newcomers, features": (
